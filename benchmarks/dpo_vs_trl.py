@@ -1,0 +1,313 @@
+"""DPO side by side with TRL: same weights, token ids, pairs per step, optimizer and order of rows.
+
+    python benchmarks/dpo_vs_trl.py [--check] [--steps 4 --repeats 2 --threads 2 --lengths equal,lognormal]
+
+Three ways to train, each in a fresh process, in alternating order:
+
+    charter      bf16 compute over float32 weights, reference log-probs scored before the first step
+    trl          DPOTrainer with its defaults
+    trl-tuned    DPOTrainer at the best settings found for it (see README.md)
+
+A row counts only where the loss curves agree; where they do not, it is void and
+the exit code is 1. Finished parts are kept, so the same command continues an
+interrupted benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from common import IDLE_CORES, IDLE_LOAD, ROOT, Better, Jobs, Neighbours, row, table, void, write_results
+
+from charter.errors import CharterError, exit_code_of
+from charter.progress import progress, say
+from charter.rundir import write_json
+
+RESULTS = ROOT / "benchmarks" / "results" / "dpo_vs_trl.json"
+CACHE = Path(tempfile.gettempdir()) / "charter-dpo-vs-trl"
+PACKAGES = ("trl", "accelerate", "datasets")
+VARIANTS = ("charter", "trl", "trl-tuned")
+LENGTHS: dict[str, dict[str, Any]] = {
+    "equal": {"prompt": 128, "answer": 128, "sigma": 0.0, "cap": 512},
+    "lognormal": {"prompt": 64, "answer": 96, "sigma": 0.6, "cap": 512},
+    "check": {"prompt": 24, "answer": 32, "sigma": 0.6, "cap": 128},
+}
+CHECK_STEPS = 3
+FIRST_TOLERANCE = {"bf16": 1e-2, "fp32": 1e-5}
+"""How far the first loss may be from ln 2: policy and reference are still the same model."""
+CURVE_TOLERANCE = {"bf16": 2e-2, "fp32": 1e-4}
+"""How far two losses of the same step may be apart."""
+
+
+# -- agreement ----------------------------------------------------------------
+
+
+def disagreement(ours: Mapping[str, Any], peer: Mapping[str, Any], dtype: str) -> str | None:
+    """Why two results are not of the same work, or None when they are."""
+    if ours["ids"] != peer["ids"]:
+        return "token ids or their order differ"
+    for result in (ours, peer):
+        first = abs(result["losses"][0] - math.log(2))
+        if not first <= FIRST_TOLERANCE[dtype]:
+            return f"first loss of {result['variant']} is {result['losses'][0]:.6f}, not ln 2"
+    gap = loss_gap(ours, peer)
+    if not gap <= CURVE_TOLERANCE[dtype]:
+        return f"losses differ by {gap:.2g}, more than {CURVE_TOLERANCE[dtype]:g}"
+    return None
+
+
+def loss_gap(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> float:
+    """Largest difference between two loss curves."""
+    gaps = [abs(float(a) - float(b)) for a, b in zip(ours["losses"], peer["losses"], strict=True)]
+    return math.nan if any(map(math.isnan, gaps)) else max(gaps)  # max() may pass over a NaN
+
+
+# -- numbers --------------------------------------------------------------------
+
+
+def tokens_per_second(result: Mapping[str, Any]) -> float:
+    """Logical tokens per second over one epoch, scoring the reference included, first step left out.
+
+    A reference scored beforehand is paid for by every token it covers.
+    """
+    tokens = sum(step["tokens"] for step in result["steps"])
+    kept = result["steps"][1:]
+    kept_tokens = sum(step["tokens"] for step in kept)
+    reference = result["reference"]["wall"] * kept_tokens / tokens
+    return float(kept_tokens / (sum(step["wall"] for step in kept) + reference))
+
+
+def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What one variant did, median repeat by throughput."""
+    middle = sorted(results, key=tokens_per_second)[len(results) // 2]
+    kept = middle["steps"][1:]
+    tokens = sum(step["tokens"] for step in kept)
+    wall = sum(step["wall"] for step in kept)
+    return {
+        "tokens_per_s": round(tokens_per_second(middle), 1),
+        "tokens_per_s_without_reference_pass": round(tokens / wall, 1),
+        "wall_s_per_step": round(wall / len(kept), 3),
+        "cpu_s_per_step": round(sum(step["cpu"] for step in kept) / len(kept), 3),
+        "reference_pass": middle["reference"],
+        "peak_mib": middle["peak_mib"],
+        "loaded_mib": middle["loaded_mib"],
+        "computed_per_logical_token": round(sum(s["computed"] for s in kept) / tokens, 3),
+        "losses": middle["losses"],
+        "settings": middle["settings"],
+    }
+
+
+class Comparison(NamedTuple):
+    """A kind of row: against whom, and what is compared."""
+
+    name: str
+    peer: str
+    unit: str
+    better: Better
+    value: Callable[[Mapping[str, Any]], float]
+
+
+COMPARISONS = (
+    Comparison("throughput", "trl", "tokens/s", "higher", tokens_per_second),
+    Comparison("throughput-tuned", "trl-tuned", "tokens/s", "higher", tokens_per_second),
+    Comparison("memory", "trl", "MiB", "lower", lambda result: float(result["peak_mib"])),
+)
+
+
+def rows_of(lengths: str, rounds: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The three rows of one kind of data; ``rounds`` hold one result per variant."""
+    rows = []
+    for kind in COMPARISONS:
+        name = f"{kind.name}/{lengths}"
+        both = [(r["charter"], r[kind.peer]) for r in rounds]
+        why = next((found for a, b in both if (found := disagreement(a, b, "bf16"))), None)
+        if why is not None:
+            rows.append(void(name, kind.unit, why))
+            continue
+        ours, theirs = [kind.value(a) for a, _ in both], [kind.value(b) for _, b in both]
+        gap = max(loss_gap(a, b) for a, b in both)
+        rows.append({**row(name, kind.unit, kind.better, ours, theirs), "loss_gap": round(gap, 6)})
+    return rows
+
+
+# -- the parent -------------------------------------------------------------------
+
+
+class Benchmark:
+    """Every part in order; see the module."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        settings = {k: getattr(args, k) for k in ("model", "steps", "pairs", "threads")}
+        self.jobs = Jobs(
+            args.cache,
+            Path(__file__).resolve(),
+            settings,
+            packages=PACKAGES,
+            threads=args.threads,
+            fresh=args.fresh,
+        )
+
+    def prepared(self, lengths: str, steps: int) -> dict[str, Any]:
+        """The job description of one kind of data: model folder, rows, steps."""
+        common = {"steps": steps, "pairs": self.args.pairs, "lengths": lengths}
+        job = {"part": "prepare", "model": self.args.model, "folder": str(self.jobs.folder)}
+        return {**common, **self.jobs.run(f"prepare-{lengths}", {**job, **common, **LENGTHS[lengths]})}
+
+    def check(self) -> dict[str, Any]:
+        """Losses of all variants in float32 on short rows; the reference for every claim of sameness."""
+        data = self.prepared("check", CHECK_STEPS)
+        found = {
+            v: self.jobs.run(f"check-{v}", {"part": v, "dtype": "fp32", **data})
+            for v in self.shown("check", VARIANTS)
+        }
+        peers = VARIANTS[1:]
+        return {
+            "dtype": "float32",
+            "tolerance": CURVE_TOLERANCE["fp32"],
+            "losses": {v: found[v]["losses"] for v in VARIANTS},
+            "loss_gap": {v: loss_gap(found["charter"], found[v]) for v in peers},
+            "disagreement": {v: disagreement(found["charter"], found[v], "fp32") for v in peers},
+        }
+
+    def measure(self, lengths: str) -> list[dict[str, Any]]:
+        """All repeats on one kind of data; stops after the first when TRL's defaults disagree with ours."""
+        data = self.prepared(lengths, self.args.steps)
+        rounds: list[dict[str, Any]] = []
+        for number in range(self.args.repeats):
+            order = VARIANTS if number % 2 == 0 else VARIANTS[::-1]
+            label = f"{lengths} {number + 1}/{self.args.repeats}"
+            rounds.append(
+                {
+                    v: self.jobs.run(f"{lengths}-{number}-{v}", {"part": v, "dtype": "bf16", **data})
+                    for v in self.shown(label, order)
+                }
+            )
+            why = disagreement(rounds[0]["charter"], rounds[0]["trl"], "bf16")
+            if why is not None:
+                say(f"{lengths}: {why}; the other repeats are left out")
+                break
+        return rounds
+
+    def shown(self, label: str, variants: Sequence[str]) -> Iterator[str]:
+        """The variants, one after another, with progress."""
+        with progress(label, len(variants)) as advance:
+            for variant in variants:
+                yield variant
+                advance(1, note=variant)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; 0 = every row counts, 1 = losses disagree somewhere."""
+    args = _arguments(argv)
+    neighbours = Neighbours()
+    benchmark = Benchmark(args)
+    say(f"finished parts are kept in {benchmark.jobs.folder}")
+    check = benchmark.check() if args.check else None
+    if check is not None:
+        _say_check(check)
+        if any(check["disagreement"].values()):
+            return 1
+    measured = {lengths: benchmark.measure(lengths) for lengths in args.lengths}
+    rows = [line for lengths, rounds in measured.items() for line in rows_of(lengths, rounds)]
+    runs = [
+        {k: result[k] for k in ("variant", "lengths", "date", "neighbours", "steps", "reference", "peak_mib")}
+        for rounds in measured.values()
+        for r in rounds
+        for result in r.values()
+    ]
+    write_results(
+        args.output,
+        rows,
+        PACKAGES,
+        settings={k: getattr(args, k) for k in ("model", "steps", "repeats", "pairs", "threads")}
+        | {"lengths": {name: LENGTHS[name] for name in args.lengths}},
+        idle=_idle(neighbours.load, runs),
+        float32_check=check,
+        variants={
+            lengths: {v: summary([r[v] for r in rounds]) for v in VARIANTS}
+            for lengths, rounds in measured.items()
+        },
+        runs=runs,
+    )
+    print(table(rows))
+    say(f"written to {args.output}")
+    return 1 if any("void" in line for line in rows) else 0
+
+
+def _idle(load: float, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Whether anything else ran; a busy machine is said, not hidden."""
+    others = [run["neighbours"]["cores_used_by_others"] for run in runs]
+    worst = max((value for value in others if value is not None), default=None)
+    return {
+        "idle": load < IDLE_LOAD and (worst is None or worst < IDLE_CORES),
+        "load_at_start": round(load, 2),
+        "most_cores_used_by_others": worst,
+    }
+
+
+def _say_check(check: Mapping[str, Any]) -> None:
+    for variant, losses in check["losses"].items():
+        say(f"float32 {variant:<10}" + " ".join(f"{loss:.6f}" for loss in losses))
+    for variant, why in check["disagreement"].items():
+        gap = check["loss_gap"][variant]
+        say(f"float32 {variant}: " + (why or f"agrees, largest difference {gap:.1e}"))
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    add = parser.add_argument
+    add("--model", default="smollm2-135m", help="a name, folder or hub id; tiny = random two-layer model")
+    add("--steps", type=int, default=4, help="optimizer steps of each run, the first not measured")
+    add("--repeats", type=int, default=2, help="runs of each way to train")
+    add("--pairs", type=int, default=8, help="pairs per optimizer step")
+    add("--threads", type=int, default=2, help="cores each run may use")
+    add("--lengths", type=_kinds, default=("equal", "lognormal"), help="equal, lognormal, or both")
+    add("--check", action="store_true", help="first compare the losses of all three in float32")
+    add(
+        "--cache",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "charter-dpo-vs-trl",
+        help="finished parts",
+    )
+    add("--fresh", action="store_true", help="measure again what is already known")
+    add("--output", type=Path, default=RESULTS, help="where the results go")
+    args = parser.parse_args(argv)
+    if args.steps < 2 or args.repeats < 1 or args.pairs < 1 or args.threads < 1:
+        parser.error("--steps is at least 2 (the first is not measured); the other numbers at least 1")
+    return args
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(dict.fromkeys(text.split(",")))
+    if unknown := sorted(set(kinds) - {"equal", "lognormal"}):
+        raise argparse.ArgumentTypeError(f"unknown lengths {', '.join(unknown)}: use equal, lognormal")
+    return kinds
+
+
+def _worker(job: Path, result: Path) -> None:
+    """The child: one job in, one result out."""
+    import dpo_parts
+
+    write_json(result, dpo_parts.run_part(json.loads(job.read_text(encoding="utf-8"))))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        _worker(Path(sys.argv[2]), Path(sys.argv[3]))
+        sys.exit(0)
+    try:
+        sys.exit(main())
+    except CharterError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(exit_code_of(problem))
+    except KeyboardInterrupt:
+        print("stopped; the same command continues", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,280 @@
+"""The Python API. The command line is a thin skin over these functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from charter.catalogue import lookup
+from charter.constitution import Constitution
+from charter.data.formats import LoadedData, groups_of, load_groups
+from charter.data.prepare import prepare
+from charter.data.read import read_rows
+from charter.engines.base import Sampling
+from charter.engines.local import LocalEngine
+from charter.engines.sample import sample_prompts
+from charter.errors import UserError
+from charter.evaluation.evaluate import Evaluation, judged
+from charter.evaluation.evaluate import evaluate as _evaluate
+from charter.evaluation.winrate import WinRates, win_rates
+from charter.feedback.constitution import ConstitutionFeedback
+from charter.models.pairing import Reference
+from charter.models.policy import Policy
+from charter.models.policy import load as _load
+from charter.pipeline.recipe import Recipe, train_options
+from charter.pipeline.runner import run_recipe
+from charter.pipeline.training import TrainRequest
+from charter.pipeline.training import train as _train
+from charter.progress import progress
+from charter.rundir import RunDir
+from charter.training.loop import Resume
+from charter.types import Group
+
+Prompts = str | Path | Sequence[str] | Sequence[Mapping[str, Any]] | Sequence[Group]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run.
+
+    Attributes:
+        path: the run directory; ``path / "model"`` loads with transformers and peft.
+        policy: the trained policy.
+        result: steps, what stopped training, data counts.
+    """
+
+    path: Path
+    policy: Policy
+    result: Mapping[str, Any]
+
+
+def load(name: str = "smollm2-135m", *, bf16: bool = True) -> Policy:
+    """Load a policy: a known name, a hub id, a checkpoint or adapter folder, or a run directory."""
+    return _load(name, bf16=bf16)
+
+
+def sample(
+    policy: Policy | str,
+    prompts: Prompts,
+    *,
+    num_generations: int = 1,
+    **sampling: Any,
+) -> list[Group]:
+    """Sample completions.
+
+    Args:
+        policy: a policy, or what :func:`load` takes.
+        prompts: a file, texts, rows with a ``prompt``, or groups.
+        num_generations: completions per prompt.
+        sampling: ``temperature``, ``top_p``, ``top_k``, ``min_p``, ``max_completion_length``,
+            ``stop``, ``seed``.
+
+    Returns:
+        one group per prompt.
+    """
+    policy = _policy(policy)
+    asked = _prompts(prompts, policy)
+    engine = LocalEngine(policy.model, policy.tokenizer, compute_dtype=policy.compute_dtype)
+    with progress("sample", len(asked) * num_generations) as advance:
+        return sample_prompts(engine, asked, num_generations, Sampling(**sampling), on_progress=advance)
+
+
+def judge(groups: Sequence[Group], constitution: Constitution | str | Path) -> list[Group]:
+    """Judge every sample under every principle; the groups carry the judgements."""
+    return judged(groups, ConstitutionFeedback(_constitution(constitution)).judge(groups))
+
+
+def train(
+    algorithm: str,
+    policy: Policy | str,
+    data: Any,
+    *,
+    output_dir: str | Path | None = None,
+    eval_data: Any = None,
+    objective: str | None = None,
+    objective_options: Mapping[str, Any] | None = None,
+    resume: Resume = "auto",
+    **options: Any,
+) -> Run:
+    """Train a policy.
+
+    Args:
+        algorithm: a name of ``charter algorithms``.
+        policy: trained in place; a name is loaded first.
+        data: a file, a hub id, a ``datasets`` object, or rows.
+        output_dir: the run directory; by default ``runs/<algorithm>``, numbered when that is taken.
+        eval_data: rows for ``eval_steps``.
+        objective: ``mine.py:MyLoss`` in place of the algorithm's loss.
+        objective_options: its options.
+        resume: ``auto`` continues an interrupted run in ``output_dir``.
+        options: the algorithm's options, with TRL's names.
+
+    Raises:
+        ConfigError: an unknown option, with the nearest name or why TRL's does not apply.
+    """
+    settings = train_options(algorithm, options, f"charter.train({algorithm!r})")
+    if not isinstance(data, (str, Path)):
+        data = list(data)
+    load_check(algorithm, data, eval_data)
+    run = RunDir(Path(output_dir) if output_dir is not None else _free_directory(algorithm))
+    with run.lock():
+        trained = _policy(policy)
+        request = TrainRequest(
+            algorithm=algorithm,
+            options=settings,
+            data=str(data) if isinstance(data, Path) else data,
+            eval_data=str(eval_data) if isinstance(eval_data, Path) else eval_data,
+            objective=objective,
+            objective_options=dict(objective_options or {}),
+            resume=resume,
+        )
+        run.update_manifest(algorithm=algorithm, model=trained.name)
+        result = _train(request, trained, run.path)
+        run.update_manifest(result={k: v for k, v in result.items() if k != "options"}, finished=True)
+    return Run(run.path, trained, result)
+
+
+def load_check(algorithm: str, data: Any, eval_data: Any = None) -> int:
+    """Read the data and find its mistakes before a model loads; returns the number of rows."""
+    entry = lookup(algorithm)
+    if eval_data is not None:
+        load_groups(eval_data, entry.data)
+    return len(load_groups(data, entry.data).groups)
+
+
+def run(recipe: str | Path, output_dir: str | Path | None = None, *, fresh: bool = False) -> dict[str, Any]:
+    """Run a recipe, or continue it; returns the stages' summaries and ``exit_code``."""
+    parsed = Recipe.load(recipe)
+    directory = Path(output_dir) if output_dir is not None else Path("runs") / parsed.head.name
+    return run_recipe(parsed, directory, fresh=fresh)
+
+
+def evaluate(
+    model: Run | Policy | str | Path,
+    constitution: Constitution | str | Path,
+    *,
+    prompts: Prompts | None = None,
+    against: Policy | str | None = None,
+    num_generations: int = 1,
+    temperature: float = 0.0,
+    max_completion_length: int = 256,
+    unrelated_text: str = "",
+    seed: int = 0,
+) -> Evaluation:
+    """Measure how far a model adheres to a constitution.
+
+    Args:
+        model: a run, a policy, or what :func:`load` takes.
+        constitution: a file, or one already loaded.
+        prompts: held-out prompts; by default the constitution's own tests.
+        against: the model before alignment; an adapter is measured against its base by itself.
+        num_generations: answers per prompt.
+        temperature: 0 = greedy.
+        max_completion_length: most tokens of an answer.
+        unrelated_text: prose for perplexity drift.
+        seed: of sampled answers, bootstrap and permutation.
+
+    Returns:
+        the card (``.card``), the health measures, flags, and all judged answers.
+    """
+    rules = _constitution(constitution)
+    if prompts is None:
+        prompts = rules.test_prompts()
+        if not prompts:
+            raise UserError(
+                "the constitution has no test prompts", where=rules.path, fix="give prompts=..., or add tests"
+            )
+    if isinstance(prompts, (str, Path)):
+        load_groups(str(prompts), "prompts")  # a mistake in the file is found before the model loads
+    policy = model.policy if isinstance(model, Run) else _policy(model)
+    reference = None
+    if against is not None:
+        reference = Reference(_policy(against).model)
+    elif policy.has_adapter:
+        reference = Reference(None)
+    return _evaluate(
+        policy,
+        rules,
+        _prompts(prompts, policy),
+        reference=reference,
+        sampling=Sampling(temperature=temperature, max_completion_length=max_completion_length, seed=seed),
+        num_generations=num_generations,
+        unrelated_text=unrelated_text,
+    )
+
+
+def compare(
+    *models: Policy | str | Path,
+    constitution: Constitution | str | Path,
+    prompts: Prompts,
+    max_completion_length: int = 256,
+) -> WinRates:
+    """Compare models answer by answer on the same prompts: who passes more of the constitution?
+
+    Args:
+        models: two or more, in any form :func:`load` takes.
+        constitution: judges both answers by its rules.
+        prompts: as in :func:`sample`.
+        max_completion_length: most tokens of an answer.
+    """
+    if len(models) < 2:
+        raise UserError("compare needs at least two models")
+    rules = _constitution(constitution)
+    feedback = ConstitutionFeedback(rules)
+    answers: dict[str, list[Group]] = {}
+    for model in models:
+        policy = _policy(model)
+        groups = sample(policy, prompts, temperature=0.0, max_completion_length=max_completion_length)
+        answers[policy.name] = judged(groups, feedback.judge(groups))
+    return win_rates(answers)
+
+
+def report(run_directory: str | Path) -> Path:
+    """Draw ``report.html`` again from a run's ``report.json``; returns its path."""
+    from charter.report import write_report
+
+    return write_report(Path(run_directory))
+
+
+# -- what people pass in ----------------------------------------------------------------
+
+
+def _policy(model: Policy | str | Path) -> Policy:
+    return model if isinstance(model, Policy) else load(str(model))
+
+
+def _constitution(constitution: Constitution | str | Path) -> Constitution:
+    return constitution if isinstance(constitution, Constitution) else Constitution.load(constitution)
+
+
+def _prompts(prompts: Prompts, policy: Policy) -> tuple[Group, ...]:
+    return prepare(read_prompts(prompts), policy.template).groups
+
+
+def read_prompts(prompts: Prompts) -> LoadedData:
+    """Prompts in any form as groups; plain texts become user turns."""
+    if isinstance(prompts, (str, Path)):
+        return load_groups(str(prompts), "prompts")
+    listed = list(prompts)
+    if listed and all(isinstance(p, Group) for p in listed):
+        groups = tuple(p for p in listed if isinstance(p, Group))
+        bare = tuple(replace(g, samples=(g.samples[0],)) for g in groups)
+        return LoadedData(bare, {}, "prompts", "prompts")
+    rows = [{"prompt": [{"role": "user", "content": p}]} if isinstance(p, str) else p for p in _rows(listed)]
+    return groups_of(read_rows(rows), "prompts")
+
+
+def _rows(listed: Iterable[Any]) -> list[Any]:
+    return [json.loads(json.dumps(row)) if isinstance(row, Mapping) else row for row in listed]
+
+
+def _free_directory(name: str) -> Path:
+    base = Path("runs") / name
+    path, number = base, 1
+    while path.exists():
+        number += 1
+        path = base.with_name(f"{name}-{number}")
+    return path

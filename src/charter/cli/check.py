@@ -1,0 +1,59 @@
+"""``charter check RECIPE|DATA``: every mistake that can be found without a model, in seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check_command(
+    path: Annotated[str, typer.Argument(help="A recipe (.yaml), or data.")],
+    eval_data: Annotated[str | None, typer.Option("--eval", help="Evaluation data, for overlap.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Count tokens with this model's tokenizer.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check a recipe or a data file. Exit code 1 when something is wrong with the data."""
+    if Path(path).suffix in (".yaml", ".yml"):
+        _check_recipe(path, as_json, idle=eval_data is not None or model is not None)
+        return
+    from charter.cli.check_data import print_check
+    from charter.data.check import check_data
+
+    found = check_data(path, eval_data, _tokenizer(model))
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2))
+    else:
+        print_check(found)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+def _check_recipe(path: str, as_json: bool, idle: bool) -> None:
+    from charter.errors import UserError
+    from charter.pipeline.preflight import preflight
+    from charter.pipeline.recipe import Recipe
+
+    if idle:
+        raise UserError("--eval and --model have no effect on a recipe")
+    found = preflight(Recipe.load(path))
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for what, count in found.items():
+        print(f"{what}: {count}")
+    print("ok")
+
+
+def _tokenizer(model: str | None) -> object | None:
+    if model is None:
+        return None
+    from transformers import AutoTokenizer
+
+    from charter.models.hub import resolve
+
+    tokenizer: object = AutoTokenizer.from_pretrained(str(resolve(model)), trust_remote_code=False)
+    return tokenizer

@@ -1,0 +1,113 @@
+"""``charter``: one file per verb, a thin skin over the Python API.
+
+Nothing heavy is imported here or at the top of a verb's file, so help and
+mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import typer
+
+from charter import __version__
+from charter.cli import (
+    algorithms,
+    chat,
+    check,
+    compare,
+    constitution,
+    evaluate,
+    init,
+    judge,
+    model,
+    report,
+    run,
+    sample,
+    train,
+)
+from charter.errors import CharterError, exit_code_of
+
+app = typer.Typer(
+    name="charter",
+    help="Align a language model to a written constitution, and prove how far it adheres.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"charter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    pass
+
+
+app.command("init")(init.init_command)
+app.command("check")(check.check_command)
+app.command("run")(run.run_command)
+app.command("sample")(sample.sample_command)
+app.command("judge")(judge.judge_command)
+app.command("evaluate")(evaluate.evaluate_command)
+app.command("compare")(compare.compare_command)
+app.command("report")(report.report_command)
+app.command("chat")(chat.chat_command)
+app.command("algorithms")(algorithms.command)
+app.command(
+    "train",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)(train.train_command)
+app.add_typer(constitution.app, name="constitution", help="Write, check and read constitutions.")
+app.add_typer(model.app, name="model", help="Fetch, list and export models.")
+
+
+def main() -> None:
+    """Entry point: run, and turn errors into one message and an exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        code = app(prog_name="charter", standalone_mode=False)
+    except CharterError as error:
+        _complain(error)
+        sys.exit(exit_code_of(error))
+    except (KeyboardInterrupt, typer.Abort, click.exceptions.Abort):
+        print("\nstopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    except Exception as error:
+        sys.exit(_usage(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: Exception) -> int:
+    """Show a usage error of the command line; typer carries its own copy of click's classes."""
+    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if show is None and isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if show is None or not isinstance(code, int):
+        raise error
+    show()
+    return code
+
+
+def _complain(error: CharterError) -> None:
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    print(f"charter: {error}{notes}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

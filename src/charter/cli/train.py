@@ -1,0 +1,152 @@
+"""``charter train ALGORITHM``: each algorithm's own options as flags, from the catalogue."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import click
+import typer
+
+from charter.catalogue import ENTRIES, Entry, lookup
+from charter.errors import ConfigError, did_you_mean
+
+
+def train_command(context: typer.Context) -> None:
+    """Train a model with one of the algorithms (`charter train ALGORITHM --help`)."""
+    TrainGroup().main(context.args, prog_name="charter train", standalone_mode=False)
+
+
+class TrainGroup(click.Group):
+    """One subcommand per algorithm of the catalogue."""
+
+    def __init__(self) -> None:
+        super().__init__(help="Train a model with one of the algorithms.", no_args_is_help=True)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the algorithms."""
+        return list(ENTRIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """The command of one algorithm."""
+        return _command(lookup(cmd_name))
+
+
+class _TrainCommand(click.Command):
+    """Explains options of TRL that mean something else here."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoSuchOption as error:
+            from charter.catalogue.from_trl import explain_trl
+
+            name = error.option_name.lstrip("-").replace("-", "_")
+            known = [p.name for p in self.params if p.name]
+            reason = explain_trl(name, self.name or "") or f"no such option; {did_you_mean(name, known)}"
+            raise ConfigError(f"--{name}: {reason}") from None
+
+
+def _command(entry: Entry) -> click.Command:
+    fixed = [
+        click.Option(
+            ["--model"], default="smollm2-135m", show_default=True, help="Known name, hub id, or folder."
+        ),
+        click.Option(["--data"], required=True, help=f"Training data ({entry.data}): a file or hub id."),
+        click.Option(["--eval-data", "--eval_data"], help="Evaluation data for eval_steps."),
+        click.Option(
+            ["--output-dir", "--output_dir"],
+            help="Run directory; continued when it holds an interrupted run.",
+        ),
+        click.Option(
+            ["--objective"], help="A loss of your own, mine.py:MyLoss, in place of the algorithm's."
+        ),
+        click.Option(
+            ["--objective-option", "--objective_option"], multiple=True, help="An option of it, name=value."
+        ),
+        click.Option(["--resume"], type=click.Choice(["auto", "never"]), default="auto", show_default=True),
+    ]
+    own = [_option(entry, name) for name in (*entry.own_options(), *_shared(entry))]
+    return _TrainCommand(
+        entry.name,
+        params=[*fixed, *own],
+        callback=_callback(entry),
+        help=f"{entry.title} ({entry.paper}).\n\nBest for: {entry.best_for}.\n\nWatch: {entry.watch}.",
+        short_help=entry.title,
+    )
+
+
+def _shared(entry: Entry) -> list[str]:
+    own = set(entry.own_options())
+    return [name for name in entry.options.model_fields if name not in own]
+
+
+def _option(entry: Entry, name: str) -> click.Option:
+    field = entry.options.model_fields[name]
+    kind, multiple = _kind(field.annotation)
+    flags = [f"--{name}"] + ([f"--{name.replace('_', '-')}"] if "_" in name else [])
+    if kind is bool:
+        flags = [f"--{name}/--no_{name}"] + (
+            [f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}"] if "_" in name else []
+        )
+        return click.Option([*flags, name], default=None, help=f"{field.description} [{field.default}]")
+    return click.Option(
+        [*flags, name],
+        type=kind,
+        multiple=multiple,
+        default=None,
+        help=f"{field.description} [{field.default}]",
+    )
+
+
+def _kind(annotation: Any) -> tuple[Any, bool]:
+    """Click type of a field, and whether it may be given several times."""
+    arguments = typing.get_args(annotation)
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return _kind(next(a for a in arguments if a is not type(None)))
+    if origin is typing.Literal:
+        return click.Choice([str(a) for a in arguments]), False
+    if origin is tuple:
+        return str, True
+    return annotation, False
+
+
+def _callback(entry: Entry) -> Callable[..., None]:
+    def train(**values: Any) -> None:
+        options = {k: v for k, v in values.items() if k in entry.options.model_fields and v not in (None, ())}
+        options = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
+        from charter.pipeline.recipe import train_options
+
+        train_options(entry.name, options, f"charter train {entry.name}")
+        from charter import api
+
+        run = api.train(
+            entry.name,
+            values["model"],
+            values["data"],
+            output_dir=values["output_dir"],
+            eval_data=values["eval_data"],
+            objective=values["objective"],
+            objective_options=_pairs(values["objective_option"]),
+            resume=values["resume"],
+            **options,
+        )
+        print(f"{run.result['line']}\nmodel: {run.path / 'model'}")
+
+    return train
+
+
+def _pairs(written: tuple[str, ...]) -> dict[str, Any]:
+    """``name=value`` options, values as YAML reads them."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for text in written:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--objective-option {text!r} must look like name=value")
+        found[name.strip()] = yaml.safe_load(value)
+    return found

@@ -1,0 +1,1 @@
+"""Adherence with intervals, and the measures that show a harmed model."""

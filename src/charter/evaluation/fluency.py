@@ -1,0 +1,123 @@
+"""What must be looked at beside adherence: has the model been harmed?
+
+Rules can be gamed. A model that answers in eight words passes many of them, its
+perplexity on unrelated text hardly moves, and only the likelihood of its
+answers under the base model and the KL show what happened. So these numbers
+always stand beside adherence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from charter.data.packing import pack, scored_tokens, stream_length
+from charter.models.pairing import Reference
+from charter.models.policy import Policy
+from charter.models.score import score
+from charter.types import Completion, Context, Group, Sample
+
+_TOKENS_PER_BATCH = 8192
+_WINDOW = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over sequences with its standard error."""
+
+    mean: float
+    stderr: float
+    n: int
+
+
+def words(groups: Sequence[Group]) -> float:
+    """Mean words per answer."""
+    counts = [len(s.completion.text.split()) for g in groups for s in g.samples]
+    return sum(counts) / len(counts)
+
+
+def finished(groups: Sequence[Group]) -> float:
+    """Share of answers the model ended itself."""
+    flags = [s.completion.finish_reason != "length" for g in groups for s in g.samples]
+    return sum(flags) / len(flags)
+
+
+def distinct(groups: Sequence[Group]) -> float:
+    """Share of answers that differ from every other."""
+    texts = [s.completion.text.strip() for g in groups for s in g.samples]
+    return len(set(texts)) / len(texts)
+
+
+def kl_per_sequence(policy: Policy, reference: Reference, sampled: Sequence[Group]) -> Estimate:
+    """``KL(policy || reference)`` in nats per sequence.
+
+    ``sampled`` must be the policy's own samples at temperature 1. The KL of each
+    next-token distribution is exact; only the prefixes are sampled, so the
+    estimate is unbiased for answers up to the sampling limit and far less noisy
+    than a sum of log-ratios.
+    """
+    totals: list[float] = []
+    for samples in _batches(sampled):
+        kl_N = reference.divergence(policy, pack(samples)).double().cpu().numpy()
+        totals += [float(part.sum()) for part in _split(kl_N, samples)]
+    return Estimate(float(np.mean(totals)), float(np.std(totals) / math.sqrt(len(totals))), len(totals))
+
+
+def nll_under(policy: Policy, reference: Reference | None, groups: Sequence[Group]) -> float:
+    """Mean negative log-likelihood per token of answers under a model, nats.
+
+    Args:
+        policy: the model, when ``reference`` is None.
+        reference: measure under the policy's reference instead.
+        groups: the answers.
+    """
+    total = count = 0.0
+    for samples in _batches(groups):
+        packed = pack(samples)
+        if reference is not None:
+            logps_N = reference.logps(policy, packed)
+        else:
+            with torch.no_grad():
+                out = score(policy.model, packed, compute_dtype=policy.compute_dtype)
+            assert out.logps_N is not None
+            logps_N = out.logps_N
+        total -= float(logps_N.double().sum())
+        count += len(logps_N)
+    return total / max(count, 1)
+
+
+def perplexity(policy: Policy, reference: Reference | None, text: str) -> float:
+    """Perplexity per token on ``text``, in windows of 512 tokens."""
+    ids = policy.tokenizer(text, add_special_tokens=False)["input_ids"]
+    windows = [tuple(ids[i : i + _WINDOW]) for i in range(0, len(ids), _WINDOW)]
+    groups = [
+        Group((Sample(Context(), Completion(token_ids=w, trained=(True,) * len(w))),))
+        for w in windows
+        if len(w) > 1
+    ]
+    return math.exp(nll_under(policy, reference, groups))
+
+
+def _batches(groups: Sequence[Group]) -> Iterator[list[Sample]]:
+    """Samples in batches of bounded size, like lengths together."""
+    batch: list[Sample] = []
+    size = 0
+    for group in sorted(groups, key=stream_length):
+        length = stream_length(group)
+        if batch and size + length > _TOKENS_PER_BATCH:
+            yield batch
+            batch, size = [], 0
+        batch += [s for s in group.samples if scored_tokens(s)]
+        size += length
+    if batch:
+        yield batch
+
+
+def _split(
+    values_N: np.ndarray[tuple[int], np.dtype[np.float64]], samples: Sequence[Sample]
+) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    return np.split(values_N, np.cumsum([scored_tokens(s) for s in samples])[:-1])

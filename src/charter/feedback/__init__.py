@@ -1,0 +1,1 @@
+"""Who judges groups: rules now; and pairs made from judgements."""

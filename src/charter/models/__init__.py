@@ -1,0 +1,1 @@
+"""Load, score, reference, export."""

@@ -1,0 +1,64 @@
+"""The plain twin of the one forward: pad, run transformers, take the logits.
+
+Slow, simple, and differentiable any number of times. Tests hold the fast path
+to it, architectures the fast path does not know run through it, and TRPO's
+Hessian-vector products need it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charter.data.packing import Packed
+
+
+def logits(model: Any, packed: Packed, compute_dtype: torch.dtype = torch.float32) -> Tensor:
+    """Logits at the scored positions, ``(U, V)``, from a right-padded batch.
+
+    The batch is rebuilt from the packed stream: one row per leaf of the forest.
+    """
+    device = next(model.parameters()).device
+    rows, where_T = _leaf_rows(packed)
+    width = max(len(row) for row in rows)
+    ids = np.zeros((len(rows), width), dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = packed.input_ids_T[row]
+        mask[index, : len(row)] = 1
+    with torch.autocast(device.type, compute_dtype, enabled=compute_dtype != torch.float32):
+        out = model(
+            input_ids=torch.from_numpy(ids).to(device),
+            attention_mask=torch.from_numpy(mask).to(device),
+            use_cache=False,
+        ).logits
+    at_U = where_T[packed.predictor_U]
+    picked: Tensor = out[torch.from_numpy(at_U[:, 0]).to(device), torch.from_numpy(at_U[:, 1]).to(device)]
+    return picked
+
+
+def log_probs(model: Any, packed: Packed, temperature: float = 1.0) -> Tensor:
+    """Log-probability of every scored token, ``(N,)``, through the plain forward."""
+    logps = torch.log_softmax(logits(model, packed).float() / temperature, dim=-1)
+    label_U = torch.from_numpy(packed.label_U).to(logps.device)
+    unique_N = torch.from_numpy(packed.unique_N).to(logps.device)
+    return logps.gather(1, label_U[:, None])[:, 0][unique_N]
+
+
+def _leaf_rows(packed: Packed) -> tuple[list[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    """Stream positions of each root-to-leaf path, and (row, column) of every stream position."""
+    parents = {s.ancestors[-1] for s in packed.segments if s.ancestors}
+    where_T = np.zeros((len(packed.input_ids_T), 2), dtype=np.int64)
+    rows: list[np.ndarray[Any, Any]] = []
+    for index, segment in enumerate(packed.segments):
+        if index in parents:
+            continue
+        path = [packed.segments[a] for a in segment.ancestors] + [segment]
+        row = np.concatenate([np.arange(s.start, s.start + s.length) for s in path])
+        where_T[row, 0] = len(rows)
+        where_T[row, 1] = np.arange(len(row))
+        rows.append(row)
+    return rows, where_T

@@ -1,0 +1,1 @@
+"""Recipes: stages that are skipped and resumed by content hash."""

@@ -1,0 +1,306 @@
+"""A recipe: a model, a constitution, and the stages to run, as strict YAML.
+
+    name: quickstart
+    model: smollm2-135m
+    constitution: quickstart.constitution.md
+    stages:
+      - sample: {prompts: train.jsonl, num_generations: 8}
+      - judge: {}
+      - compare: {}
+      - train: {algorithm: dpo, beta: 0.3}
+      - evaluate: {prompts: heldout.jsonl}
+      - report: {}
+
+Paths are relative to the recipe. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from charter.catalogue import ENTRIES, TrainOptions, lookup
+from charter.catalogue.from_trl import explain_trl
+from charter.config import Config, read_yaml, validate
+from charter.errors import ConfigError, did_you_mean
+
+
+class SampleStage(Config):
+    """Sample completions of the training prompts."""
+
+    prompts: str
+    """File of prompts."""
+    num_generations: int = Field(8, ge=1)
+    """Completions per prompt."""
+    temperature: float = Field(0.8, ge=0)
+    """Logits are divided by it."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Keep the most probable tokens that together reach this probability."""
+    max_completion_length: int = Field(256, ge=1)
+    """Most tokens of a completion."""
+    guided: int = Field(0, ge=0)
+    """How many of the completions are sampled with the constitution as system prompt; trained without it."""
+    seed: int = 0
+    """The same seed gives the same completions."""
+
+    @model_validator(mode="after")
+    def _guided_fits(self) -> Self:
+        if self.guided > self.num_generations:
+            raise ValueError(f"guided ({self.guided}) is more than num_generations ({self.num_generations})")
+        return self
+
+
+class JudgeStage(Config):
+    """Judge every completion under every principle that rules can check."""
+
+
+class CompareStage(Config):
+    """Make preference pairs from judgements."""
+
+    pairs_per_prompt: int = Field(1, ge=1)
+    """Pairs of best and worst per prompt, next-best and next-worst after that."""
+    weights: Mapping[str, float] = Field(default_factory=dict)
+    """Weight of a principle in an answer's score, instead of the constitution's."""
+    quota: Mapping[str, int] = Field(default_factory=dict)
+    """Extra pairs of a rare principle: the better passes it, the worse fails it."""
+    quota_slack: float = Field(0.0, ge=0)
+    """How far the better answer of a quota pair may trail on the overall score."""
+    min_margin: float = Field(0.0, ge=0)
+    """Least difference of scores within a pair."""
+    min_chosen_words: int = Field(0, ge=0)
+    """A shorter answer is never preferred."""
+    finished_only: bool = False
+    """An answer cut off by the length limit is never preferred."""
+    tie_break: Literal["moderate_length", "random"] = "moderate_length"
+    """Among equal scores, prefer a length near the middle, or chance."""
+    seed: int = 0
+    """Decides chance."""
+
+
+class TrainStage(BaseModel):
+    """Train with an algorithm of the catalogue; the other keys are its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    algorithm: str
+    """Name in ``charter algorithms``."""
+    data: str | None = None
+    """A data file; None = the pairs the stages before made."""
+    eval_data: str | None = None
+    """Evaluation data for eval_steps."""
+    objective: str | None = None
+    """A loss of one's own, ``mine.py:MyLoss``, in place of the algorithm's."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The algorithm's options as written."""
+        return dict(self.model_extra or {})
+
+
+class EvaluateStage(Config):
+    """Measure adherence of the trained model and of its base on held-out prompts."""
+
+    prompts: str
+    """File of held-out prompts."""
+    num_generations: int = Field(1, ge=1)
+    """Answers per prompt."""
+    temperature: float = Field(0.0, ge=0)
+    """0 = greedy."""
+    max_completion_length: int = Field(256, ge=1)
+    """Most tokens of an answer."""
+    unrelated: str | None = None
+    """Text for perplexity drift; None = not measured."""
+    seed: int = 0
+    """Of sampled answers, bootstrap and permutation."""
+
+
+class ReportStage(Config):
+    """Write report.html."""
+
+    title: str | None = None
+    """Heading of the page."""
+
+
+Stage = SampleStage | JudgeStage | CompareStage | TrainStage | EvaluateStage | ReportStage
+
+STAGES: dict[str, type[BaseModel]] = {
+    "sample": SampleStage,
+    "judge": JudgeStage,
+    "compare": CompareStage,
+    "train": TrainStage,
+    "evaluate": EvaluateStage,
+    "report": ReportStage,
+}
+
+
+class RecipeHead(Config):
+    """Everything but the stages."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the recipe; the run directory is called after it."""
+    model: str = "smollm2-135m"
+    """A known name, a hub id, or a folder."""
+    constitution: str | None = None
+    """The constitution file."""
+    bf16: bool = True
+    """Compute in bfloat16."""
+    threads: int | None = Field(None, ge=1)
+    """Torch threads; None = one per core."""
+
+
+class Recipe:
+    """A validated recipe.
+
+    Attributes:
+        head: name, model, constitution, compute.
+        stages: ``(kind, options)`` in order.
+        options: of each train stage, by stage number (1-based).
+        path: the file it was read from.
+    """
+
+    def __init__(
+        self,
+        head: RecipeHead,
+        stages: list[tuple[str, Any]],
+        options: dict[int, TrainOptions],
+        path: Path,
+    ) -> None:
+        self.head, self.stages, self.options, self.path = head, stages, options, path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read and validate a recipe file.
+
+        Raises:
+            ConfigError: what is wrong, where, and the nearest known key.
+        """
+        path = Path(path)
+        return cls.parse(read_yaml(path), path)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], path: Path) -> Recipe:
+        """Validate a recipe given as plain values."""
+        where = str(path)
+        values = dict(values)
+        written = values.pop("stages", None)
+        if not isinstance(written, list) or not written:
+            raise ConfigError(
+                "a recipe needs a list of stages", where=where, fix="see recipes/quickstart.yaml"
+            )
+        known = [*RecipeHead.model_fields, "stages"]
+        for key in values:
+            if key not in known:
+                raise ConfigError(f"unknown key {key!r}; {did_you_mean(str(key), known)}", where=where)
+        head = validate(RecipeHead, values, where=where)
+        stages: list[tuple[str, Any]] = []
+        options: dict[int, TrainOptions] = {}
+        for number, item in enumerate(written, start=1):
+            kind, stage = _stage(item, f"{where}: stage {number}")
+            stages.append((kind, stage))
+            if isinstance(stage, TrainStage):
+                options[number] = train_options(
+                    stage.algorithm, stage.given, f"{where}: stage {number} (train)"
+                )
+        _check_order(stages, head, where)
+        return cls(head, stages, options, path)
+
+    def file(self, name: str) -> Path:
+        """A path written in the recipe."""
+        path = Path(name).expanduser()
+        return path if path.is_absolute() else self.path.parent / path
+
+    def model_source(self) -> str:
+        """What to load: a folder beside the recipe, or a name."""
+        beside = self.file(self.head.model)
+        return str(beside) if (beside / "config.json").exists() else self.head.model
+
+
+def train_options(algorithm: str, given: Mapping[str, Any], where: str) -> TrainOptions:
+    """Validate an algorithm's options; a TRL name that means something else here is explained."""
+    schema = lookup(algorithm).options
+    for key in given:
+        if key not in schema.model_fields and (reason := explain_trl(key, algorithm)):
+            raise ConfigError(f"{key}: {reason}", where=where)
+    return validate(schema, dict(given), where=where)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a recipe file, for editors."""
+    head = RecipeHead.model_json_schema()
+    stages = []
+    for kind, model in STAGES.items():
+        if model is TrainStage:
+            stages += [_train_schema(name) for name in ENTRIES]
+        else:
+            stages.append(_one_key(kind, model.model_json_schema()))
+    properties = {
+        **head["properties"],
+        "stages": {"type": "array", "minItems": 1, "items": {"oneOf": stages}},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Charter recipe",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["name", "stages"],
+        "properties": properties,
+    }
+
+
+def _train_schema(name: str) -> dict[str, Any]:
+    schema = ENTRIES[name].options.model_json_schema()
+    fixed = TrainStage.model_json_schema()["properties"]
+    fixed["algorithm"] = {"const": name}
+    schema["properties"] = {**fixed, **schema["properties"]}
+    schema["required"] = ["algorithm"]
+    return _one_key("train", schema)
+
+
+def _one_key(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [kind],
+        "properties": {kind: schema},
+    }
+
+
+def _stage(item: Any, where: str) -> tuple[str, Any]:
+    if isinstance(item, str):
+        item = {item: {}}
+    if not isinstance(item, dict) or len(item) != 1:
+        raise ConfigError("a stage is one key, e.g. `- judge: {}`", where=where)
+    ((kind, options),) = item.items()
+    if kind not in STAGES:
+        raise ConfigError(f"no stage {kind!r}; {did_you_mean(str(kind), STAGES)}", where=where)
+    return kind, validate(STAGES[kind], options or {}, where=f"{where} ({kind})")
+
+
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "judge": ("sample",),
+    "compare": ("judge",),
+    "evaluate": (),
+    "report": ("evaluate",),
+}
+
+
+def _check_order(stages: list[tuple[str, Any]], head: RecipeHead, where: str) -> None:
+    """A stage that needs another must come after it."""
+    seen: set[str] = set()
+    for number, (kind, stage) in enumerate(stages, start=1):
+        place = f"{where}: stage {number} ({kind})"
+        if kind in seen:
+            raise ConfigError(f"{kind} appears twice; one of each in a recipe", where=place)
+        for need in _NEEDS.get(kind, ()):
+            if need not in seen:
+                raise ConfigError(f"{kind} needs {need} before it", where=place)
+        if kind == "train" and stage.data is None and "compare" not in seen:
+            raise ConfigError("train needs `data`, or compare before it", where=place)
+        if kind in ("judge", "evaluate") and head.constitution is None:
+            raise ConfigError(f"{kind} needs a constitution", where=where, fix="add `constitution: FILE`")
+        if kind == "sample" and stage.guided and head.constitution is None:
+            raise ConfigError("guided needs a constitution", where=place)
+        seen.add(kind)

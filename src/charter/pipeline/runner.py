@@ -1,0 +1,144 @@
+"""Run a recipe's stages: skip what is done, continue what was interrupted.
+
+A stage is done when its folder holds ``done.json`` under the key of everything
+that decides its result: its options, the files it reads, and the stages before
+it. Change the constitution, and judging starts over while the samples stay.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import charter
+from charter.constitution import Constitution
+from charter.errors import CharterError, Interrupted
+from charter.interrupt import graceful
+from charter.pipeline.preflight import preflight
+from charter.pipeline.recipe import Recipe
+from charter.pipeline.stage import DONE, Context, StageRunner
+from charter.pipeline.stages import compare, evaluate, judge, report, sample, train
+from charter.progress import say
+from charter.rundir import RunDir, read_json, sha256_file, sha256_json, write_json, write_text
+
+RUNNERS: dict[str, StageRunner] = {
+    "sample": sample.run,
+    "judge": judge.run,
+    "compare": compare.run,
+    "train": train.run,
+    "evaluate": evaluate.run,
+    "report": report.run,
+}
+
+# Stages whose result depends on what the constitution says.
+_READS_CONSTITUTION = {"judge", "evaluate", "report"}
+
+# Files a stage leaves that people look for at the top of the run directory.
+_SHOWN = {
+    "sample": ("samples.jsonl",),
+    "judge": ("judgements.jsonl",),
+    "compare": ("pairs.jsonl",),
+    "train": ("metrics.jsonl", "checkpoints", "model"),
+}
+
+KEY = "key.json"
+
+
+def run_recipe(recipe: Recipe, directory: Path, *, fresh: bool = False) -> dict[str, Any]:
+    """Run every stage of ``recipe`` in ``directory``.
+
+    Args:
+        recipe: validated.
+        directory: the run directory; an interrupted run continues in it.
+        fresh: forget what was done there.
+
+    Returns:
+        summaries by stage, and ``exit_code``: 0, 1 gate failed or flagged, 6 undecided.
+    """
+    preflight(recipe)
+    run = RunDir(directory)
+    with run.lock(), graceful() as stop:
+        if fresh:
+            shutil.rmtree(run.path / "stages", ignore_errors=True)
+        write_text(run.recipe, recipe.path.read_text("utf-8"))
+        run.update_manifest(recipe=str(recipe.path), model=recipe.head.model)
+        _set_threads(recipe.head.threads)
+        results: dict[str, Any] = {}
+        folders: dict[str, Path] = {}
+        key = ""
+        for number, (kind, options) in enumerate(recipe.stages, start=1):
+            key = _key(key, recipe, kind, options)
+            context = Context(recipe, run, number, run.stage(number, kind), dict(results), dict(folders))
+            results[kind] = _run_stage(context, kind, options, key)
+            folders[kind] = context.directory
+            _show(run, kind, context.directory)
+            if stop.requested and number < len(recipe.stages):
+                raise Interrupted(
+                    f"stopped after stage {number} ({kind}), which is saved",
+                    signum=stop.signum or 2,
+                    fix="run the same command again to continue",
+                )
+        run.update_manifest(finished=True)
+    exit_code = results.get("evaluate", {}).get("exit_code", 0)
+    return {"stages": results, "exit_code": exit_code, "path": str(run.path)}
+
+
+def _run_stage(context: Context, kind: str, options: Any, key: str) -> dict[str, Any]:
+    total = len(context.recipe.stages)
+    title = f"[{context.number}/{total}] {kind}"
+    stored = read_json(context.directory / KEY) or {}
+    if stored.get("key") != key:
+        if stored:
+            say(f"{title}: its inputs changed, starting it over")
+        shutil.rmtree(context.directory, ignore_errors=True)
+        context.directory.mkdir(parents=True)
+        write_json(context.directory / KEY, {"key": key})
+    done = read_json(context.directory / DONE)
+    if done is not None and kind != "report":
+        say(f"{title}: done before ({done['line']})")
+        return {**done, "skipped": True}
+    say(f"{title} ...")
+    began = time.monotonic()
+    try:
+        result = RUNNERS[kind](context, options)
+    except CharterError as error:
+        error.add_note(f"in stage {context.number} ({kind})")
+        raise
+    say(f"{title}: {result['line']}  ({time.monotonic() - began:.0f} s)")
+    return result
+
+
+def _key(before: str, recipe: Recipe, kind: str, options: Any) -> str:
+    """Identity of everything that decides a stage's result."""
+    values = options.model_dump(mode="json")
+    files = {}
+    for name in ("prompts", "data", "eval_data", "unrelated"):
+        path = recipe.file(values[name]) if values.get(name) else None
+        if path is not None and path.is_file():
+            files[name] = sha256_file(path)
+    if values.get("objective"):
+        files["objective"] = sha256_file(recipe.file(values["objective"].rpartition(":")[0]))
+    guided = kind == "sample" and values.get("guided")
+    if recipe.head.constitution and (kind in _READS_CONSTITUTION or guided):
+        files["constitution"] = Constitution.load(recipe.file(recipe.head.constitution)).sha
+    head = {"model": recipe.head.model, "bf16": recipe.head.bf16, "version": charter.__version__}
+    return sha256_json([before, head, kind, values, files])
+
+
+def _show(run: RunDir, kind: str, folder: Path) -> None:
+    """Link a stage's results where people look for them."""
+    for name in _SHOWN.get(kind, ()):
+        link, target = run.path / name, folder / name
+        if link.is_symlink() or not link.exists():
+            link.unlink(missing_ok=True)
+            if target.exists():
+                link.symlink_to(os.path.relpath(target, run.path))
+
+
+def _set_threads(threads: int | None) -> None:
+    import torch
+
+    torch.set_num_threads(threads or os.cpu_count() or 1)

@@ -1,0 +1,80 @@
+"""Measure adherence on held-out prompts, and write report.json."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from charter.data.formats import load_groups
+from charter.data.prepare import prepare
+from charter.engines.base import Sampling
+from charter.evaluation.adherence import Criteria
+from charter.evaluation.evaluate import evaluate, examples
+from charter.evaluation.table import print_table
+from charter.models.pairing import Reference
+from charter.models.policy import load
+from charter.pipeline.recipe import EvaluateStage
+from charter.pipeline.stage import Context
+from charter.progress import say
+from charter.records import write_groups
+from charter.rundir import write_json
+
+FILE = "evaluation.json"
+
+
+def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
+    """See :class:`charter.pipeline.stage.StageRunner`."""
+    recipe = context.recipe
+    trained = context.folders.get("train")
+    policy = context.policy() if trained is None else load(str(trained / "model"), bf16=recipe.head.bf16)
+    reference = None
+    if trained is not None:
+        reference = Reference(None) if policy.has_adapter else Reference(context.policy().model)
+    loaded = load_groups(str(recipe.file(options.prompts)), "prompts")
+    prompts = prepare(loaded, policy.template).groups
+    unrelated = recipe.file(options.unrelated).read_text("utf-8") if options.unrelated else ""
+    found = evaluate(
+        policy,
+        context.constitution(),
+        prompts,
+        reference=reference,
+        sampling=Sampling(
+            temperature=options.temperature,
+            max_completion_length=options.max_completion_length,
+            seed=options.seed,
+        ),
+        num_generations=options.num_generations,
+        unrelated_text=unrelated,
+        criteria=Criteria(seed=options.seed),
+    )
+    write_groups(context.directory / "answers.jsonl", found.after)
+    if found.before is not None:
+        write_groups(context.directory / "base_answers.jsonl", found.before)
+    card = json.loads(json.dumps(found.card.to_json()))
+    write_json(
+        context.directory / FILE,
+        {
+            "adherence": card,
+            "health": list(found.health),
+            "flags": list(found.flags),
+            "examples": examples(found),
+            "prompts": len(prompts),
+        },
+    )
+    print_table(found.card)
+    for row in found.health:
+        say(f"{row['label']}: {_shown(row['before'])} -> {_shown(row['after'])} {row['unit']}".rstrip())
+    for flag in found.flags:
+        say(f"FLAG: {flag}")
+    overall = found.card.overall
+    return context.finish(
+        {
+            "exit_code": found.card.exit_code or (1 if found.flags else 0),
+            "flags": list(found.flags),
+            "line": f"all principles together: {overall.status} ({overall.why})",
+        }
+    )
+
+
+def _shown(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3g}"

@@ -1,0 +1,101 @@
+"""Gather what the stages found into report.json, and draw report.html from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from charter.constitution import Constitution
+from charter.pipeline.recipe import ReportStage
+from charter.pipeline.stage import Context
+from charter.pipeline.stages.evaluate import FILE as EVALUATION
+from charter.pipeline.training import curves
+from charter.report import write_report
+from charter.rundir import now, write_json
+
+
+def run(context: Context, options: ReportStage) -> dict[str, Any]:
+    """See :class:`charter.pipeline.stage.StageRunner`."""
+    evaluation = json.loads((context.folders["evaluate"] / EVALUATION).read_text("utf-8"))
+    report = {
+        "schema": 1,
+        "title": options.title or f"Adherence of {context.recipe.head.name}",
+        "created": now(),
+        "constitution": _constitution(context.constitution()),
+        "models": _models(context),
+        "adherence": evaluation["adherence"],
+        "health": evaluation["health"],
+        "flags": evaluation["flags"],
+        "examples": evaluation["examples"],
+        "data": _data(context, evaluation["prompts"]),
+        "training": _training(context),
+        "stages": [
+            {
+                "number": number,
+                "name": kind,
+                "seconds": context.results[kind]["seconds"],
+                "summary": context.results[kind]["line"],
+                "skipped": bool(context.results[kind].get("skipped")),
+            }
+            for number, (kind, _) in enumerate(context.recipe.stages, start=1)
+            if kind in context.results
+        ],
+        "command": f"charter run {context.recipe.path}",
+        **{k: context.run.manifest().get(k) for k in ("machine", "versions")},
+        "seed": next((s.seed for _, s in context.recipe.stages if hasattr(s, "seed")), None),
+        "manifest": context.run.manifest(),
+    }
+    write_json(context.run.report_json, report)
+    write_report(context.run.path)
+    return context.finish({"line": f"{context.run.report_html}"})
+
+
+def _constitution(constitution: Constitution) -> dict[str, Any]:
+    return {
+        "name": constitution.name,
+        "version": constitution.version,
+        "sha": constitution.sha,
+        "path": Path(constitution.path).name,
+        "principles": [
+            {"id": p.id, "title": p.title, "level": p.level, "sha": p.sha, "text": p.text}
+            for p in constitution.active
+        ],
+    }
+
+
+def _models(context: Context) -> dict[str, Any]:
+    base = {"name": context.recipe.head.model}
+    trained = context.results.get("train")
+    if trained is None:
+        return {"aligned": base}
+    aligned = {
+        "name": f"{context.recipe.head.model} + {trained['algorithm']}",
+        "path": "model",
+        "algorithm": trained["algorithm"],
+    }
+    return {"base": base, "aligned": aligned}
+
+
+def _data(context: Context, heldout: int) -> dict[str, Any]:
+    sampled, pairs = context.results.get("sample"), context.results.get("compare")
+    trained = context.results.get("train")
+    return {
+        "prompts": {"train": sampled and sampled["prompts"], "heldout": heldout},
+        "samples": sampled and sampled["samples"],
+        "pairs": pairs and {"total": pairs["pairs"], "per_principle": pairs["per_principle"]},
+        "dropped": trained["rows"]["dropped"] if trained else {},
+    }
+
+
+def _training(context: Context) -> dict[str, Any] | None:
+    trained = context.results.get("train")
+    if trained is None:
+        return None
+    return {
+        "algorithm": trained["algorithm"],
+        "steps": trained["steps"],
+        "stopped_by": trained["stopped_by"],
+        "options": trained["options"],
+        "curves": curves(context.folders["train"] / "metrics.jsonl"),
+    }

@@ -1,0 +1,76 @@
+"""A two-layer Llama and a byte tokenizer: real transformers objects, built in milliseconds, no download."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def tiny_tokenizer(chat_template: str | None = CHATML) -> Any:
+    """A byte-level tokenizer with ChatML tokens, where ``pad == eos`` as in the default model."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {symbol: index for index, symbol in enumerate(alphabet)}
+    backend = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        bos_token="<|im_start|>",
+        clean_up_tokenization_spaces=False,
+    )
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
+    return tokenizer
+
+
+def tiny_model(seed: int = 0, **overrides: Any) -> Any:
+    """A random two-layer ``LlamaForCausalLM`` in float32, grouped-query attention, tied embedding.
+
+    Args:
+        seed: decides the weights.
+        overrides: fields of ``LlamaConfig`` to change.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    fields: dict[str, Any] = {
+        "vocab_size": 258,
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": True,
+        "initializer_range": 0.2,
+        "bos_token_id": 256,
+        "eos_token_id": 257,
+        "pad_token_id": 257,
+    }
+    config = LlamaConfig(**{**fields, **overrides})
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(config).eval()
+    torch.random.set_rng_state(state)
+    return model
+
+
+def save_tiny(directory: str, seed: int = 0, **overrides: Any) -> str:
+    """Write a tiny model and its tokenizer as a checkpoint folder; returns the folder."""
+    tokenizer = tiny_tokenizer()
+    model = tiny_model(seed, **overrides)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
