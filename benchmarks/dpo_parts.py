@@ -16,6 +16,7 @@ from typing import Any
 
 from common import ROOT, Clock, Neighbours, Span, peak_mib
 
+from charter.errors import UserError
 from charter.rundir import now, write_jsonl
 
 LEARNING_RATE, BETA, MAX_GRAD_NORM = 5e-6, 0.1, 1.0
@@ -274,9 +275,11 @@ _SHOWN = (
 
 
 def _tuned(job: Mapping[str, Any]) -> dict[str, Any]:
-    micro = min(TUNED_MICRO_BATCH[job["lengths"]], job["pairs"])
+    micro = job["tuned_micro_batch"] or TUNED_MICRO_BATCH[job["lengths"]]
+    if job["pairs"] % micro:
+        raise UserError(f"{job['pairs']} pairs do not divide into micro-batches of {micro}")
     return {
-        "model_init_kwargs": {"dtype": "bfloat16"},
+        "model_init_kwargs": {"dtype": job["tuned_weights"]},
         "gradient_checkpointing": False,
         "precompute_ref_log_probs": True,
         "per_device_train_batch_size": micro,

@@ -1,6 +1,6 @@
 """DPO side by side with TRL: same weights, token ids, pairs per step, optimizer and order of rows.
 
-    python benchmarks/dpo_vs_trl.py [--check] [--steps 4 --repeats 2 --threads 2 --lengths equal,lognormal]
+    python benchmarks/dpo_vs_trl.py [--check] [--steps 3 --repeats 2 --threads 2 --lengths equal,lognormal]
 
 Three ways to train, each in a fresh process, in alternating order:
 
@@ -39,6 +39,7 @@ LENGTHS: dict[str, dict[str, Any]] = {
     "lognormal": {"prompt": 64, "answer": 96, "sigma": 0.6, "cap": 512},
     "check": {"prompt": 24, "answer": 32, "sigma": 0.6, "cap": 128},
 }
+SETTINGS = ("model", "steps", "pairs", "threads", "tuned_weights", "tuned_micro_batch")
 CHECK_STEPS = 3
 FIRST_TOLERANCE = {"bf16": 1e-2, "fp32": 1e-5}
 """How far the first loss may be from ln 2: policy and reference are still the same model."""
@@ -145,7 +146,7 @@ class Benchmark:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        settings = {k: getattr(args, k) for k in ("model", "steps", "pairs", "threads")}
+        settings = {name: getattr(args, name) for name in SETTINGS}
         self.jobs = Jobs(
             args.cache,
             Path(__file__).resolve(),
@@ -157,7 +158,8 @@ class Benchmark:
 
     def prepared(self, lengths: str, steps: int) -> dict[str, Any]:
         """The job description of one kind of data: model folder, rows, steps."""
-        common = {"steps": steps, "pairs": self.args.pairs, "lengths": lengths}
+        tuned = {name: getattr(self.args, name) for name in ("tuned_weights", "tuned_micro_batch")}
+        common = {"steps": steps, "pairs": self.args.pairs, "lengths": lengths, **tuned}
         job = {"part": "prepare", "model": self.args.model, "folder": str(self.jobs.folder)}
         return {**common, **self.jobs.run(f"prepare-{lengths}", {**job, **common, **LENGTHS[lengths]})}
 
@@ -227,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.output,
         rows,
         PACKAGES,
-        settings={k: getattr(args, k) for k in ("model", "steps", "repeats", "pairs", "threads")}
+        settings={name: getattr(args, name) for name in (*SETTINGS, "repeats")}
         | {"lengths": {name: LENGTHS[name] for name in args.lengths}},
         idle=_idle(neighbours.load, runs),
         float32_check=check,
@@ -265,11 +267,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     add = parser.add_argument
     add("--model", default="smollm2-135m", help="a name, folder or hub id; tiny = random two-layer model")
-    add("--steps", type=int, default=4, help="optimizer steps of each run, the first not measured")
+    add("--steps", type=int, default=3, help="optimizer steps of each run, the first not measured")
     add("--repeats", type=int, default=2, help="runs of each way to train")
     add("--pairs", type=int, default=8, help="pairs per optimizer step")
     add("--threads", type=int, default=2, help="cores each run may use")
     add("--lengths", type=_kinds, default=("equal", "lognormal"), help="equal, lognormal, or both")
+    add("--tuned-weights", default="bfloat16", choices=["bfloat16", "float32"], help="of the tuned peer")
+    add("--tuned-micro-batch", type=int, help="pairs at once for the tuned peer; default: the best found")
     add("--check", action="store_true", help="first compare the losses of all three in float32")
     add(
         "--cache",

@@ -234,7 +234,7 @@ def compare(
 
 def report(run_directory: str | Path) -> Path:
     """Draw ``report.html`` again from a run's ``report.json``; returns its path."""
-    from charter.report import write_report
+    from charter.reporting import write_report
 
     return write_report(Path(run_directory))
 

@@ -80,7 +80,7 @@ def read_groups(path: Path) -> list[Group]:
     for number, row in enumerate(read_jsonl(path), start=1):
         try:
             groups.append(group_from_json(row))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"not a row of sampled groups ({type(error).__name__}: {error})", where=f"{path}:{number}"
             ) from None
@@ -95,7 +95,7 @@ def _sample_to_json(sample: Sample) -> dict[str, Any]:
             "content": _content_to_json(completion.content),
             "token_ids": list(completion.token_ids),
             "trained": [int(flag) for flag in completion.trained],
-            "logps": [round(x, 6) for x in completion.logps],
+            "logps": list(completion.logps),
             "finish_reason": completion.finish_reason,
             "sampled_by": completion.sampled_by,
             "weight_version": completion.weight_version,

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 HEAVY = ("torch", "transformers", "datasets", "pandas")
-LIGHT = ("types", "errors", "config", "rundir", "stats", "constitution", "catalogue", "report", "cli.main")
+LIGHT = ("types", "errors", "config", "rundir", "stats", "constitution", "catalogue", "reporting", "cli.main")
 HELP_SECONDS = 0.5
 
 
@@ -33,7 +33,7 @@ def test_import_leaves_heavy_packages_alone(name: str) -> None:
     assert json.loads(done.stdout) == []
 
 
-@pytest.mark.parametrize("name", ["constitution", "catalogue", "stats", "report"])
+@pytest.mark.parametrize("name", ["constitution", "catalogue", "stats", "reporting"])
 def test_every_submodule_is_light_too(name: str) -> None:
     code = f"""
 import importlib, json, pkgutil, sys

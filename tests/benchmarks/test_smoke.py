@@ -45,6 +45,7 @@ def results(code, one_thread, tmp_path_factory):
     pytest.importorskip("trl")
     folder = tmp_path_factory.mktemp("dpo")
     job = {"steps": 2, "pairs": 4, "lengths": "check", "threads": 1, "folder": str(folder)}
+    job |= {"tuned_weights": "float32", "tuned_micro_batch": None}
     rows = code.parts.prepare({**job, **code.main.LENGTHS["check"], "model": "tiny"})
     found = {}
     for part in code.main.VARIANTS:

@@ -40,5 +40,5 @@ def test_says_what_to_do_without_a_report(tmp_path: Path) -> None:
 
 
 def test_needs_no_torch() -> None:
-    code = "import sys, charter.cli.report, charter.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, charter.cli.report, charter.reporting; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

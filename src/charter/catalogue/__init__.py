@@ -13,12 +13,12 @@ ENTRIES: dict[str, Entry] = {entry.name: entry for entry in (SFT, DPO)}
 __all__ = ["ENTRIES", "Entry", "TermSpec", "TrainOptions", "lookup"]
 
 
-def lookup(name: str) -> Entry:
-    """The entry called ``name``.
+def lookup(name: str, *, where: str | None = None) -> Entry:
+    """The entry called ``name``; ``where`` is the place that names it.
 
     Raises:
         ConfigError: there is none, with the nearest name.
     """
     if name not in ENTRIES:
-        raise ConfigError(f"no algorithm {name!r}; {did_you_mean(name, ENTRIES)}")
+        raise ConfigError(f"no algorithm {name!r}; {did_you_mean(name, ENTRIES)}", where=where)
     return ENTRIES[name]

@@ -75,6 +75,9 @@ app.add_typer(model.app, name="model", help="Fetch, list and export models.")
 
 def main() -> None:
     """Entry point: run, and turn errors into one message and an exit code."""
+    # Idle OpenMP threads that spin starve the others when anything else runs on the machine:
+    # a busy core then costs ten times, not twice. Must be set before torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:

@@ -16,7 +16,7 @@ def report_command(
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Show it in the browser.")] = False,
 ) -> None:
     """Render RUN/report.json again as one self-contained HTML page."""
-    from charter.report import write_report
+    from charter.reporting import write_report
 
     page = write_report(run, output)
     typer.echo(str(page))

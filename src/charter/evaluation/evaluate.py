@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,7 @@ def evaluate(
         criteria=criteria,
     )
     health = tuple(_health(policy, reference, engine, after, before, prompts, sampling, unrelated_text))
-    flags = [str(row["flag"]) for row in health if row["flag"]] + _regressions(card, constitution)
+    flags = [str(row["why"]) for row in health if row["flag"]] + _regressions(card, constitution)
     return Evaluation(card, health, tuple(flags), tuple(after), None if before is None else tuple(before))
 
 
@@ -201,9 +202,10 @@ def _against_reference(
         "nll", "NLL of the answers under the base model", "nats per token", own, now, limit=NLL_LIMIT * own
     )
     if now > NLL_LIMIT * own:
-        nll["flag"] = (
-            f"the base model finds the answers {now / own:.1f} times less likely than its own "
-            f"(limit {NLL_LIMIT:g}): the rules may be gamed"
+        nll["flag"] = True
+        nll["why"] = (
+            f"the answers cost the base model {now:.2f} nats per token, its own {own:.2f} "
+            f"(limit {NLL_LIMIT:g} times that): the rules may be gamed"
         )
     probe = prompts[:: max(len(prompts) // _KL_PROMPTS, 1)][:_KL_PROMPTS]
     at_one = Sampling(
@@ -211,9 +213,10 @@ def _against_reference(
     )
     kl = fluency.kl_per_sequence(policy, reference, sample_prompts(engine, probe, 1, at_one))
     drift = _row("kl", "KL to the base model", "nats per sequence", 0.0, kl.mean, limit=KL_LIMIT)
-    drift["stderr"] = round(kl.stderr, 4)
+    drift["stderr"] = _rounded(kl.stderr)
     if kl.mean > KL_LIMIT:
-        drift["flag"] = f"KL to the base model is {kl.mean:.1f} nats per sequence (limit {KL_LIMIT:g})"
+        drift["flag"] = True
+        drift["why"] = f"KL to the base model is {kl.mean:.1f} nats per sequence (limit {KL_LIMIT:g})"
     return [nll, drift]
 
 
@@ -224,11 +227,17 @@ def _row(
         "measure": measure,
         "label": label,
         "unit": unit,
-        "before": None if before is None else round(before, 4),
-        "after": round(after, 4),
-        "limit": None if limit is None else round(limit, 4),
-        "flag": "",
+        "before": _rounded(before),
+        "after": _rounded(after),
+        "limit": _rounded(limit),
+        "flag": None if limit is None else False,
+        "why": "",
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    """What cannot be measured is None."""
+    return None if value is None or not math.isfinite(value) else round(value, 4)
 
 
 def examples(evaluation: Evaluation, count: int = 3) -> list[dict[str, Any]]:
@@ -240,7 +249,8 @@ def examples(evaluation: Evaluation, count: int = 3) -> list[dict[str, Any]]:
         return [_example(a, None) for a in evaluation.after[:count]]
     pairs = list(zip(evaluation.after, evaluation.before, strict=True))
     ranked = sorted(pairs, key=lambda pair: _passes(pair[0]) - _passes(pair[1]))
-    chosen = [ranked[-1], ranked[len(ranked) // 2], ranked[0]]
+    places = dict.fromkeys((len(ranked) - 1, len(ranked) // 2, 0))  # few prompts: each once
+    chosen = [ranked[place] for place in places]
     return [_example(a, b) for a, b in chosen[:count]]
 
 

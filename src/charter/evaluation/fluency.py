@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from charter.data.packing import pack, scored_tokens, stream_length
+from charter.errors import UserError
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.models.score import score
@@ -23,11 +24,12 @@ from charter.types import Completion, Context, Group, Sample
 
 _TOKENS_PER_BATCH = 8192
 _WINDOW = 512
+_MAX_NLL = 700.0  # its exponential is near the largest number there is
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over sequences with its standard error."""
+    """A mean over ``n`` sequences with its standard error, which is nan when n is 1."""
 
     mean: float
     stderr: float
@@ -47,7 +49,7 @@ def finished(groups: Sequence[Group]) -> float:
 
 
 def distinct(groups: Sequence[Group]) -> float:
-    """Share of answers that differ from every other."""
+    """How many different answers there are, as a share of all answers."""
     texts = [s.completion.text.strip() for g in groups for s in g.samples]
     return len(set(texts)) / len(texts)
 
@@ -64,11 +66,13 @@ def kl_per_sequence(policy: Policy, reference: Reference, sampled: Sequence[Grou
     for samples in _batches(sampled):
         kl_N = reference.divergence(policy, pack(samples)).double().cpu().numpy()
         totals += [float(part.sum()) for part in _split(kl_N, samples)]
-    return Estimate(float(np.mean(totals)), float(np.std(totals) / math.sqrt(len(totals))), len(totals))
+    n = len(totals)
+    stderr = float(np.std(totals, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return Estimate(float(np.mean(totals)), stderr, n)
 
 
 def nll_under(policy: Policy, reference: Reference | None, groups: Sequence[Group]) -> float:
-    """Mean negative log-likelihood per token of answers under a model, nats.
+    """Mean negative log-likelihood per token of answers under a model, nats; nan without a token.
 
     Args:
         policy: the model, when ``reference`` is None.
@@ -87,11 +91,17 @@ def nll_under(policy: Policy, reference: Reference | None, groups: Sequence[Grou
             logps_N = out.logps_N
         total -= float(logps_N.double().sum())
         count += len(logps_N)
-    return total / max(count, 1)
+    return total / count if count else math.nan
 
 
 def perplexity(policy: Policy, reference: Reference | None, text: str) -> float:
-    """Perplexity per token on ``text``, in windows of 512 tokens."""
+    """Perplexity per token on ``text``, in windows of 512 tokens.
+
+    The first token of a window is not counted: nothing predicts it.
+
+    Raises:
+        UserError: the text has fewer than two tokens.
+    """
     ids = policy.tokenizer(text, add_special_tokens=False)["input_ids"]
     windows = [tuple(ids[i : i + _WINDOW]) for i in range(0, len(ids), _WINDOW)]
     groups = [
@@ -99,7 +109,9 @@ def perplexity(policy: Policy, reference: Reference | None, text: str) -> float:
         for w in windows
         if len(w) > 1
     ]
-    return math.exp(nll_under(policy, reference, groups))
+    if not groups:
+        raise UserError("perplexity needs a text of at least two tokens", fix="give a longer text")
+    return math.exp(min(nll_under(policy, reference, groups), _MAX_NLL))
 
 
 def _batches(groups: Sequence[Group]) -> Iterator[list[Sample]]:

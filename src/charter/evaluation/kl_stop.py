@@ -19,7 +19,7 @@ from charter.models.policy import Policy
 from charter.training.hooks import NOTHING, HookResult, Stop
 from charter.types import Context
 
-PROBE_PROMPTS = 24
+PROBE_PROMPTS = 16
 PROBE_TOKENS = 80
 
 
@@ -61,9 +61,11 @@ class KLStop:
             return NOTHING
         was_training = policy.model.training
         policy.model.eval()
-        groups = self._sampler(policy, step).generate(self.contexts, 1, self.sampling)
-        found = kl_per_sequence(policy, self.reference, groups)
-        policy.model.train(was_training)
+        try:
+            groups = self._sampler(policy, step).generate(self.contexts, 1, self.sampling)
+            found = kl_per_sequence(policy, self.reference, groups)
+        finally:
+            policy.model.train(was_training)
         self.history.append((step, found.mean))
         metrics = {"kl": found.mean, "kl_stderr": found.stderr}
         if found.mean <= self.max_kl:

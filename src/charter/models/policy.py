@@ -133,6 +133,8 @@ def prepare_for_training(policy: Policy, options: TrainOptions) -> None:
     else:
         _cast_weights(policy.model, torch.float32)
         policy.model.requires_grad_(True)
+        # No token goes without gradient: the padding token may be the end-of-turn token.
+        policy.model.get_input_embeddings().padding_idx = None
         policy.derived = True
 
 
@@ -154,11 +156,13 @@ def save_policy(policy: Policy, directory: Path) -> None:
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        if policy.has_adapter and policy.derived:
+        if inner := policy.has_adapter and policy.derived:
             _save_base(policy, temporary / BASE)
             for config in policy.model.peft_config.values():
                 config.base_model_name_or_path = str((directory / BASE).absolute())
-        policy.model.save_pretrained(str(temporary))
+        # peft would look for the base's vocabulary in a folder that is still to be renamed.
+        more = {"save_embedding_layers": False} if inner else {}
+        policy.model.save_pretrained(str(temporary), **more)
         policy.tokenizer.save_pretrained(str(temporary))
         shutil.rmtree(directory, ignore_errors=True)
         temporary.rename(directory)
@@ -252,9 +256,10 @@ def _quiet_dropout(model: nn.Module) -> None:
 def _bit_sums(values: torch.Tensor) -> tuple[int, int]:
     """Sum of the bit patterns and of their squares, exact in whatever order they are added."""
     kind = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[values.element_size()]
+    bits = values.contiguous().view(kind).flatten()
     first = second = 0
-    for part in values.contiguous().view(kind).flatten().split(1 << 22):
-        wide = part.long()
+    for start in range(0, len(bits), 1 << 22):  # in parts, as 64-bit copies are large
+        wide = bits[start : start + (1 << 22)].long()
         first += int(wide.sum())
         second += int((wide * wide).sum())
     return first, second

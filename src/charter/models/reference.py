@@ -14,11 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from charter.data.packing import pack, scored_tokens, stream_length
+from charter.errors import EnvironmentFault
+from charter.interrupt import current
 from charter.models.policy import Policy
 from charter.models.score import score
+from charter.progress import say
 from charter.types import Group, Sample
 
 Floats = NDArray[np.float32]
@@ -30,7 +34,7 @@ class ReferenceCache:
 
     Args:
         directory: where the cache file lives.
-        tag: identity of the reference (model, compute type); another tag is another cache.
+        tag: identity of the reference (weights, compute type); another tag is another cache.
     """
 
     def __init__(self, directory: Path, tag: str) -> None:
@@ -38,7 +42,7 @@ class ReferenceCache:
         self._tag = tag
         self._logps: dict[str, Floats] = {}
         if self._path.exists():
-            stored = load_file(str(self._path))
+            stored = _read(self._path)
             if f"tag:{tag}" in stored:
                 self._logps = {k: v for k, v in stored.items() if not k.startswith("tag:")}
 
@@ -49,7 +53,12 @@ class ReferenceCache:
         tokens_per_batch: int,
         advance: Callable[[int], None] = lambda n: None,
     ) -> None:
-        """Score every group not yet known under ``policy`` as it is now, and write the cache."""
+        """Score every group not yet known under ``policy`` as it is now, and write the cache.
+
+        Raises:
+            Interrupted: the person asked to stop; what was scored is saved.
+            EnvironmentFault: the disk refuses.
+        """
         todo = sorted(
             (g for g in groups if any(_key(s) not in self._logps for s in g.samples)), key=stream_length
         )
@@ -62,6 +71,12 @@ class ReferenceCache:
                 self._score(policy, batch)
                 advance(len(batch))
                 batch, size = [], 0
+                if current().requested:
+                    self._save()
+                    current().check(
+                        "stopped while scoring the reference, saved",
+                        fix="run the same command again to continue",
+                    )
             batch.append(group)
             size += length
         if batch:
@@ -84,8 +99,25 @@ class ReferenceCache:
 
     def _save(self) -> None:
         temporary = self._path.with_suffix(".tmp")
-        save_file({**self._logps, f"tag:{self._tag}": np.zeros(1, dtype=np.float32)}, str(temporary))
-        temporary.replace(self._path)
+        try:
+            save_file({**self._logps, f"tag:{self._tag}": np.zeros(1, dtype=np.float32)}, str(temporary))
+            temporary.replace(self._path)
+        except (OSError, SafetensorError) as error:
+            temporary.unlink(missing_ok=True)
+            size = sum(values.nbytes for values in self._logps.values())
+            raise EnvironmentFault(
+                f"reference log-probs not saved: {error}",
+                where=str(self._path),
+                fix=f"free some disk space: they need {size} bytes",
+            ) from None
+
+
+def _read(path: Path) -> dict[str, Floats]:
+    try:
+        return load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        say(f"{path.name} cannot be read ({error}); the reference is scored again")
+        return {}
 
 
 def _key(sample: Sample) -> str:

@@ -220,7 +220,7 @@ class Recipe:
 
 def train_options(algorithm: str, given: Mapping[str, Any], where: str) -> TrainOptions:
     """Validate an algorithm's options; a TRL name that means something else here is explained."""
-    schema = lookup(algorithm).options
+    schema = lookup(algorithm, where=where).options
     for key in given:
         if key not in schema.model_fields and (reason := explain_trl(key, algorithm)):
             raise ConfigError(f"{key}: {reason}", where=where)

@@ -13,17 +13,18 @@ import torch
 from torch import Tensor
 
 from charter.catalogue.options import TrainOptions
-from charter.errors import EnvironmentFault, Interrupted, TrainingFault, UserError
-from charter.interrupt import graceful
-from charter.models.policy import Policy, prepare_for_training
+from charter.errors import Interrupted, TrainingFault, UserError
+from charter.interrupt import StopRequest, graceful
+from charter.models.policy import Policy, prepare_for_training, save_policy
 from charter.models.reference import ReferenceCache
 from charter.objectives.base import Need
 from charter.progress import progress, say
-from charter.rundir import read_jsonl, write_json
+from charter.rundir import read_json, read_jsonl, write_json
 from charter.training import checkpoint
 from charter.training.batch import split
 from charter.training.hooks import Hook, Stop
-from charter.training.metrics import MetricsLog, open_trackers
+from charter.training.messages import difference, note, rows_of
+from charter.training.metrics import MetricsLog, check_trackers, open_trackers
 from charter.training.optimizer import learning_rate, make_optimizer
 from charter.training.source import DatasetSource
 from charter.training.step import Stepper, WeightedTerm
@@ -42,6 +43,10 @@ _FREE = {
 }
 
 
+METRICS = "metrics.jsonl"
+RESULT = "train.json"
+
+
 @dataclass(frozen=True, slots=True)
 class TrainResult:
     """How training ended.
@@ -49,7 +54,7 @@ class TrainResult:
     Attributes:
         steps: optimizer steps taken.
         planned: steps the options asked for.
-        stopped_by: ``end of data``, or the reason a hook gave.
+        stopped_by: ``end of data``, or the reason a hook gave and which weights were kept.
         seconds: time in this process.
         last: metrics of the last step.
     """
@@ -89,6 +94,9 @@ class Loop:
     ) -> None:
         if options.eval_steps is not None and not eval_groups:
             raise UserError("eval_steps has no effect without evaluation data")
+        if not groups:
+            raise UserError("no groups to train on")
+        check_trackers(options.report_to)
         self.policy, self.options, self.directory = policy, options, directory
         self.groups, self.eval_groups, self.hooks = groups, eval_groups, tuple(hooks)
         self.source = DatasetSource(groups, options.batch_size, options.seed)
@@ -96,81 +104,126 @@ class Loop:
         self.fingerprint = {
             "data": data_fingerprint,
             "model": policy.name,
+            "weights": policy.digest(),
             "options": {k: v for k, v in options.model_dump(mode="json").items() if k not in _FREE},
         }
         prepare_for_training(policy, options)
         self.optimizer = make_optimizer(policy.trainable(), options)
-        reference = self._reference(terms)
-        self.stepper = Stepper(policy, terms, self.optimizer, reference, options.max_grad_norm)
+        self.reference = self._reference(terms)
+        self.stepper = Stepper(policy, terms, self.optimizer, self.reference, options.max_grad_norm)
         self.done = 0
         self.good: dict[str, Tensor] = {}
+        self.good_step = 0
         self.stopped: Stop | None = None
         self.last: dict[str, float] = {}
+        # Metrics of a step whose evaluation and hooks are still to come.
+        self.pending: dict[str, float] | None = None
 
     # -- running -----------------------------------------------------------
 
     def run(self, resume: Resume = "auto") -> TrainResult:
         """Train to the end, saving on the way.
 
+        A run that had finished is not touched: its weights are loaded and its result returned.
+
+        Args:
+            resume: ``auto`` continues from the last checkpoint; ``never`` forgets them all.
+
         Raises:
             Interrupted: Ctrl-C; everything is saved.
             TrainingFault: loss or gradient not finite; the state before the step is saved.
+            UserError: the directory holds a run of other data, model or options.
         """
         start = time.monotonic()
-        if resume == "auto":
-            self._resume()
+        # The caller's random numbers are neither used nor changed: dropout goes by the seed.
+        with torch.random.fork_rng(devices=[]), graceful() as stop:
+            torch.manual_seed(self.options.seed)
+            try:
+                return self._run(resume, stop, start)
+            finally:
+                self.policy.model.eval()
+
+    def _run(self, resume: Resume, stop: StopRequest, start: float) -> TrainResult:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        state = self._stored(resume)
+        if state is None or not self._is_finished(state):
+            self._score_reference()
+        if state is not None:
+            self._restore(state)
+            if self._is_finished(state):
+                return self._finished_before()
+        elif self.hooks:
+            self._keep_as_good()
+        if self.done < self.total and self.stopped is None and state is not None:
+            say(f"resuming after step {self.done} of {self.total}")
+        began_at = self.done
+        (self.directory / RESULT).unlink(missing_ok=True)
         trackers = open_trackers(self.options.report_to, self.directory, self.options.model_dump())
-        log = MetricsLog(self.directory / "metrics.jsonl", self.done, trackers)
-        self.last = self.last or _last_row(self.directory / "metrics.jsonl")
+        log = MetricsLog(self.directory / METRICS, self.done, trackers)
+        self.last = _last_row(self.directory / METRICS)
         try:
-            with graceful() as stop, progress("train", self.total, done=self.done) as advance:
-                while self.done < self.total and self.stopped is None:
-                    self._one_step(log)
-                    advance(1, note=_note(self.last))
-                    if stop.requested and self.done < self.total and self.stopped is None:
-                        self._save()
-                        raise Interrupted(
-                            f"stopped at step {self.done} of {self.total}, saved",
-                            signum=stop.signum or 2,
-                            fix="run the same command again to continue",
-                        )
-        except TrainingFault:
-            self._save()
-            raise
+            self._steps(log, stop)
         finally:
             log.close()
-        if self.stopped is not None and self.stopped.go_back and self.good:
-            self._set_weights(self.good)
-        self._save()
-        result = TrainResult(
-            steps=self.done,
-            planned=self.total,
-            stopped_by=self.stopped.reason if self.stopped else "end of data",
-            seconds=time.monotonic() - start,
-            last=self.last,
-        )
-        save_policy(self.policy, self.directory / "model")
-        write_json(self.directory / "train.json", asdict(result))
-        return result
+        if self.stopped is not None and self.stopped.go_back:
+            self._go_back()
+        if state is None or self.done > began_at:
+            self._save()
+        return self._finish(time.monotonic() - start)
+
+    def _steps(self, log: MetricsLog, stop: StopRequest) -> None:
+        """Step until the end, a hook's wish to stop, or the person's."""
+        try:
+            with progress("train", self.total, done=self.done) as advance:
+                if self.pending is not None:
+                    self._look(log, self.pending)
+                while self.done < self.total and self.stopped is None:
+                    self._one_step(log)
+                    advance(1, note=note(self.last))
+                    if self.done < self.total and self.stopped is None:
+                        stop.check()
+        except Interrupted as interrupted:  # from here, or from a hook that was at work
+            self._save()
+            raise Interrupted(
+                f"stopped at step {self.done} of {self.total}, saved",
+                signum=interrupted.signum,
+                fix="run the same command again to continue",
+            ) from None
+        except TrainingFault:
+            if all(torch.isfinite(p).all() for p in self.policy.trainable().values()):
+                self._save()
+            raise
 
     def _one_step(self, log: MetricsLog) -> None:
         began = time.monotonic()
-        batches = split(self.source.step(self.done), self.options.tokens_per_microbatch)
+        groups = self.source.step(self.done)
+        batches = split(groups, self.options.tokens_per_microbatch)
         rate = learning_rate(self.done, self.total, self.options)
-        values = self.stepper.step(batches, rate).metrics
+        rng = torch.get_rng_state()
+        try:
+            values = self.stepper.step(batches, rate).metrics
+        except TrainingFault as fault:
+            torch.set_rng_state(rng)  # as if the step had not been tried
+            where = f"step {self.done + 1}, rows {rows_of(groups)}"
+            raise TrainingFault(fault.what, where=where, fix=fault.fix) from None
         self.done += 1
         self.source.policy_updated(self.done)
         values["seconds"] = time.monotonic() - began
         values["epoch"] = self.done / self.source.steps_per_epoch
-        values |= self._after_step()
-        self.last = values
-        if self.done % self.options.logging_steps == 0 or self.done == self.total or self.stopped:
-            log.write(self.done, values)
+        self._look(log, values)
         if self.done % self.options.save_steps == 0 and self.done < self.total:
             self._save()
 
+    def _look(self, log: MetricsLog, values: dict[str, float]) -> None:
+        """Evaluation and hooks after a step, and its row of metrics."""
+        self.pending = values
+        found = self._after_step()
+        self.pending = None
+        self.last = {**values, **found}
+        if found or self.done % self.options.logging_steps == 0 or self.done == self.total or self.stopped:
+            log.write(self.done, self.last)
+
     def _after_step(self) -> dict[str, float]:
-        """Evaluation and hooks."""
         values: dict[str, float] = {}
         every = self.options.eval_steps
         if every is not None and (self.done % every == 0 or self.done == self.total):
@@ -180,79 +233,103 @@ class Loop:
             found = hook.after_step(self.policy, self.done, self.done == self.total)
             values |= found.metrics
             if found.well:
-                self.good = {k: p.detach().clone() for k, p in self.policy.trainable().items()}
+                self._keep_as_good()
             if found.stop is not None:
                 self.stopped = found.stop
         return values
 
+    def _finish(self, seconds: float) -> TrainResult:
+        reason = self.stopped.reason if self.stopped else "end of data"
+        if self.stopped is not None and self.stopped.go_back:
+            reason += f"; kept the weights of step {self.good_step}"
+        last = {name: value for name, value in self.last.items() if math.isfinite(value)}
+        result = TrainResult(self.done, self.total, reason, seconds, last)
+        save_policy(self.policy, self.directory / "model")
+        write_json(self.directory / RESULT, asdict(result))
+        return result
+
     # -- state -------------------------------------------------------------
 
-    def _resume(self) -> None:
-        state = checkpoint.load_latest(self.directory / "checkpoints")
-        if state is None:
-            return
-        if state.fingerprint != self.fingerprint:
+    def _stored(self, resume: Resume) -> checkpoint.TrainState | None:
+        """The checkpoint to continue from."""
+        checkpoints = self.directory / "checkpoints"
+        if resume == "never":
+            checkpoint.clear(checkpoints)
+        state = checkpoint.load_latest(checkpoints)
+        if state is not None and state.fingerprint != self.fingerprint:
             raise UserError(
                 "this run was started with something else: "
-                + _difference(state.fingerprint, self.fingerprint),
+                + difference(state.fingerprint, self.fingerprint),
                 where=str(self.directory),
                 fix="use the same settings to resume, or another output directory",
             )
+        return state
+
+    def _is_finished(self, state: checkpoint.TrainState) -> bool:
+        """Whether everything that a finished run leaves is there."""
+        result = read_json(self.directory / RESULT) or {}
+        return result.get("steps") == state.step and (self.directory / "model").is_dir()
+
+    def _finished_before(self) -> TrainResult:
+        if self.stopped is not None and self.stopped.go_back:
+            self._go_back()
+        say(f"this run had finished: {self.done} of {self.total} steps")
+        return TrainResult(**(read_json(self.directory / RESULT) or {}))
+
+    def _restore(self, state: checkpoint.TrainState) -> None:
         checkpoint.restore(state, self.policy.trainable(), self.optimizer)
         self.done = self.policy.version = state.step
         self.good = state.good
+        self.good_step = state.extra["good_step"]
+        self.pending = state.extra["pending"]
         for hook in self.hooks:
-            if hook.name in state.extra:
-                hook.restore(state.extra[hook.name])
-        stopped = state.extra.get("stopped")
+            if hook.name in state.extra["hooks"]:
+                hook.restore(state.extra["hooks"][hook.name])
+        stopped = state.extra["stopped"]
         self.stopped = Stop(**stopped) if stopped else None
-        if self.done < self.total and self.stopped is None:
-            say(f"resuming after step {self.done} of {self.total}")
 
     def _save(self) -> None:
-        extra: dict[str, Any] = {hook.name: hook.state() for hook in self.hooks}
-        extra["stopped"] = asdict(self.stopped) if self.stopped else None
+        extra: dict[str, Any] = {
+            "hooks": {hook.name: hook.state() for hook in self.hooks},
+            "stopped": asdict(self.stopped) if self.stopped else None,
+            "good_step": self.good_step,
+            "pending": self.pending,
+        }
         state = checkpoint.capture(
             self.done, self.policy.trainable(), self.optimizer, self.good, extra, self.fingerprint
         )
         checkpoint.save(self.directory / "checkpoints", state, self.options.save_total_limit)
 
-    def _set_weights(self, weights: Mapping[str, Tensor]) -> None:
+    def _keep_as_good(self) -> None:
+        self.good = {name: p.detach().clone() for name, p in self.policy.trainable().items()}
+        self.good_step = self.done
+
+    def _go_back(self) -> None:
+        if not self.good:
+            return
         with torch.no_grad():
             for name, parameter in self.policy.trainable().items():
-                parameter.copy_(weights[name])
+                parameter.copy_(self.good[name])
+        self.policy.version = self.good_step
+
+    # -- reference ---------------------------------------------------------
 
     def _reference(self, terms: Sequence[WeightedTerm]) -> ReferenceCache | None:
-        """Score the reference now, while the policy still is it."""
         if not any(Need.REFERENCE in term.objective.needs for term in terms):
             return None
-        tag = f"{self.policy.name}:{self.policy.compute_dtype}:{self.fingerprint['data']}"
-        cache = ReferenceCache(self.directory, tag)
+        parts = (self.fingerprint["weights"], self.policy.compute_dtype, self.fingerprint["data"])
+        return ReferenceCache(self.directory, ":".join(map(str, parts)))
+
+    def _score_reference(self) -> None:
+        """Score the reference now, while the policy still is it."""
+        if self.reference is None:
+            return
         groups = [*self.groups, *self.eval_groups]
         was_training = self.policy.model.training
         self.policy.model.eval()
         with progress("reference", len(groups)) as advance:
-            cache.fill(self.policy, groups, self.options.tokens_per_microbatch, advance)
+            self.reference.fill(self.policy, groups, self.options.tokens_per_microbatch, advance)
         self.policy.model.train(was_training)
-        return cache
-
-
-def save_policy(policy: Policy, directory: Path) -> None:
-    """Save what was trained so that plain transformers (and peft) load it.
-
-    Raises:
-        TrainingFault: a weight is not finite; nothing is written.
-        EnvironmentFault: the disk refuses.
-    """
-    for name, parameter in policy.trainable().items():
-        if not torch.isfinite(parameter).all():
-            raise TrainingFault(f"{name} holds NaN or infinity: the model is not saved")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        policy.model.save_pretrained(str(directory), safe_serialization=True)
-        policy.tokenizer.save_pretrained(str(directory))
-    except OSError as error:
-        raise EnvironmentFault(f"cannot save the model: {error}", where=str(directory)) from None
 
 
 def _total_steps(options: TrainOptions, source: DatasetSource) -> int:
@@ -261,22 +338,6 @@ def _total_steps(options: TrainOptions, source: DatasetSource) -> int:
     return max(math.ceil(options.num_train_epochs * source.steps_per_epoch), 1)
 
 
-def _note(values: Mapping[str, float]) -> str:
-    shown = [("loss", "loss"), ("rewards/accuracies", "accuracy"), ("kl", "KL")]
-    return "  ".join(f"{label} {values[key]:.3f}" for key, label in shown if key in values)
-
-
 def _last_row(path: Path) -> dict[str, float]:
     rows = read_jsonl(path)
-    return dict(rows[-1]) if rows else {}
-
-
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    parts = [f"{k} changed" for k in ("data", "model") if old.get(k) != new.get(k)]
-    before, now = old.get("options", {}), new.get("options", {})
-    parts += [
-        f"{k} was {before.get(k)!r}, now {now.get(k)!r}"
-        for k in sorted({*before, *now})
-        if before.get(k) != now.get(k)
-    ]
-    return "; ".join(parts) or "the format of the checkpoint"
+    return {k: v for k, v in rows[-1].items() if k != "step" and v is not None} if rows else {}

@@ -75,7 +75,7 @@ class Stepper:
             self.optimizer.zero_grad(set_to_none=True)
             raise TrainingFault(
                 f"gradient norm is {norm}; the weights are as before this step",
-                fix="lower learning_rate, or look at this step's rows",
+                fix="lower learning_rate, or look at the rows",
             )
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -85,7 +85,11 @@ class Stepper:
         return StepResult({**sums, "grad_norm": norm, "learning_rate": lr})
 
     def evaluate(self, batches: Sequence[MicroBatch]) -> dict[str, float]:
-        """Loss and metrics without a step."""
+        """Loss and metrics without a step, and without dropout.
+
+        Raises:
+            TrainingFault: the loss is not finite.
+        """
         training = self.policy.model.training
         self.policy.model.eval()
         try:
@@ -106,13 +110,13 @@ class Stepper:
                     loss = loss + term.weight * _mean(part, count[name], name, sums)
             if not torch.isfinite(loss):
                 self.optimizer.zero_grad(set_to_none=True)
+                seen = "the weights are as before this step" if torch.is_grad_enabled() else "in evaluation"
                 raise TrainingFault(
-                    f"loss is {float(loss)}; the weights are as before this step",
-                    fix="lower learning_rate, or look at this step's rows",
+                    f"loss is {float(loss.detach())}; {seen}", fix="lower learning_rate, or look at the rows"
                 )
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
-            sums["loss"] += float(loss)
+            sums["loss"] += float(loss.detach())
         sums["tokens"] = float(sum(b.packed.logical_tokens for b in batches))
         sums["tokens_scored"] = float(sum(len(b.packed.sample_N) for b in batches))
         sums["tokens_computed"] = float(sum(len(b.packed.input_ids_T) for b in batches))

@@ -11,7 +11,7 @@ from charter.pipeline.recipe import ReportStage
 from charter.pipeline.stage import Context
 from charter.pipeline.stages.evaluate import FILE as EVALUATION
 from charter.pipeline.training import curves
-from charter.report import write_report
+from charter.reporting import parse_report, write_report
 from charter.rundir import now, write_json
 
 
@@ -46,6 +46,7 @@ def run(context: Context, options: ReportStage) -> dict[str, Any]:
         "seed": next((s.seed for _, s in context.recipe.stages if hasattr(s, "seed")), None),
         "manifest": context.run.manifest(),
     }
+    parse_report(report, where="report.json")  # what is wrong is found here, not by a reader
     write_json(context.run.report_json, report)
     write_report(context.run.path)
     return context.finish({"line": f"{context.run.report_html}"})
@@ -97,5 +98,6 @@ def _training(context: Context) -> dict[str, Any] | None:
         "steps": trained["steps"],
         "stopped_by": trained["stopped_by"],
         "options": trained["options"],
+        "kl_limit": trained["options"].get("max_kl"),
         "curves": curves(context.folders["train"] / "metrics.jsonl"),
     }

@@ -9,8 +9,8 @@ import pytest
 
 from charter.errors import UserError
 from charter.evaluation.adherence import Gate, PrincipleInfo, adherence
-from charter.report import parse_report, read_report
-from charter.report.node import printable
+from charter.reporting import parse_report, read_report
+from charter.reporting.node import printable
 from charter.types import Completion, Context, Group, Judgement, Sample, SampleTarget
 
 DATA = Path(__file__).parent / "data"

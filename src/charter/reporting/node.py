@@ -157,7 +157,7 @@ class Node:
         raise UserError(
             f"{path} must be {wanted}, not {shown if len(shown) < 60 else shown[:57] + '...'}",
             where=self.where,
-            fix="evaluate again to write it anew; the format is in charter/report/schema.md",
+            fix="evaluate again to write it anew; the format is in charter/reporting/schema.md",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from charter.report.content import Report, Row
+from charter.reporting.content import Report, Row
 from charter.stats import p_words, percent, points
 
 STATUS_WORDS: Mapping[str, str] = {

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from charter.report import charts, words
-from charter.report.content import Health, Report, Row, Training
-from charter.report.read import read_report
+from charter.reporting import charts, words
+from charter.reporting.content import Health, Report, Row, Training
+from charter.reporting.read import read_report
 from charter.rundir import write_text
 from charter.stats import p_words, percent
 
@@ -38,7 +38,7 @@ def write_report(run: Path, output: Path | None = None) -> Path:
         output: the page; ``report.html`` in the run directory by default.
 
     Raises:
-        UserError: see :func:`charter.report.read.read_report`.
+        UserError: see :func:`charter.reporting.read.read_report`.
         EnvironmentFault: the page cannot be written.
     """
     page = render_html(read_report(run))
@@ -78,7 +78,7 @@ def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("charter.report", "templates"),
+        loader=PackageLoader("charter.reporting", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -91,7 +91,7 @@ def _template() -> Template:
 
 
 def _resource(name: str) -> str:
-    return (resources.files("charter.report") / "templates" / name).read_text(encoding="utf-8")
+    return (resources.files("charter.reporting") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _forest(row: Row) -> Markup:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.report.charts import forest_row, line_chart, nice_ticks, number
-from charter.report.content import Rate
+from charter.reporting.charts import forest_row, line_chart, nice_ticks, number
+from charter.reporting.content import Rate
 
 finite = st.floats(-1e6, 1e6)
 

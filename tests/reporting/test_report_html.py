@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from charter.errors import EnvironmentFault
-from charter.report import parse_report, render_html, write_report
+from charter.reporting import parse_report, render_html, write_report
 
 DATA = Path(__file__).parent / "data"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -178,7 +178,7 @@ def test_one_model_alone() -> None:
 def test_contrast_is_readable() -> None:
     """WCAG AA (4.5) for every text colour on the ground it stands on, light and dark."""
     css = (
-        (Path(__file__).parents[2] / "src/charter/report/templates/page.css")
+        (Path(__file__).parents[2] / "src/charter/reporting/templates/page.css")
         .read_text()
         .split("@media print")[0]
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from charter.report.content import Rate
+from charter.reporting.content import Rate
 from charter.stats import percent
 
 _BEFORE_Y, _AFTER_Y, _ROW_HEIGHT = 11, 25, 36

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import UserError
-from charter.report.content import (
+from charter.reporting.content import (
     Adherence,
     Change,
     Constitution,
@@ -27,7 +27,7 @@ from charter.report.content import (
     Stage,
     Training,
 )
-from charter.report.node import Node
+from charter.reporting.node import Node
 
 SCHEMA = 1
 STATUSES = ("rose", "fell", "kept", "measured", "not_measured")
