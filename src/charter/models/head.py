@@ -22,8 +22,7 @@ CHUNK = 1024
 """Rows per product: it is at full speed, and a chunk of bf16 logits takes 100 MB at V = 49152."""
 
 _ROWS = 32
-
-_ROWS = 32
+"""Rows that go through the float32 buffer of :func:`_exponentiate` at once."""
 
 
 def log_probs(hidden_U: Tensor, weight: Tensor, label_U: Tensor, temperature: float = 1.0) -> Tensor:

@@ -81,9 +81,8 @@ def divergence(
 ) -> Tensor:
     """Exact per-token ``KL(model || reference)`` in nats, ``(N,)`` float32, without gradient.
 
-    ``reference`` may be the same object under another adapter state: pass
-    :func:`charter.models.reference.hidden_of` results through
-    :func:`divergence_of_hidden` instead when it is.
+    Where ``reference`` is the same object under another adapter state, compute both
+    :func:`hidden_states` and use :func:`divergence_of_hidden`.
     """
     if is_llama_style(model) and is_llama_style(reference):
         return divergence_of_hidden(
