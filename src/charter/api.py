@@ -192,7 +192,7 @@ def evaluate(
     policy = model.policy if isinstance(model, Run) else _policy(model)
     reference = None
     if against is not None:
-        reference = Reference(_policy(against).model)
+        reference = _other_model(against, policy)
     elif policy.has_adapter:
         reference = Reference(None)
     return _evaluate(
@@ -244,6 +244,17 @@ def report(run_directory: str | Path) -> Path:
 
 def _policy(model: Policy | str | Path) -> Policy:
     return model if isinstance(model, Policy) else load(str(model))
+
+
+def _other_model(model: Policy | str, policy: Policy) -> Reference:
+    other = _policy(model)
+    if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
+        raise UserError(
+            f"{other.name} and {policy.name} have different vocabularies, so neither likelihood nor KL compares",
+            where="against",
+            fix="use `charter compare` for models of different families",
+        )
+    return Reference(other.model)
 
 
 def _constitution(constitution: Constitution | str | Path) -> Constitution:

@@ -65,4 +65,4 @@ def graceful() -> Iterator[StopRequest]:
     finally:
         _active.pop()
         for s, handler in previous.items():
-            signal.signal(s, handler)
+            signal.signal(s, handler or signal.SIG_DFL)  # None: set from C, and not ours to know

@@ -63,16 +63,16 @@ def test_train_with_flags_and_an_own_loss(tmp_path: Path, tiny: str) -> None:
     ("arguments", "words"),
     [
         (["train", "dpo", "--data", "{missing}"], "no such file"),
-        (["train", "dpo", "--data", "{data}", "--bata", "1"], "did you mean 'beta'"),
+        (["train", "dpo", "--data", "{data}", "--betta", "1"], "did you mean 'beta'"),
         (["train", "dop", "--data", "{data}"], "did you mean 'dpo'"),
         (["train", "dpo", "--data", "{malformed}"], "malformed.jsonl:2"),
-        (["train", "dpo", "--data", "{columns}"], "did you mean 'chosen'"),
+        (["train", "dpo", "--data", "{columns}"], "no column 'chosen'"),
         (["train", "dpo", "--data", "{empty}"], "empty"),
         (["train", "dpo", "--data", "{data}", "--lora-r", "4"], "no effect"),
         (["train", "dpo", "--data", "{data}", "--gradient_checkpointing"], "tokens_per_microbatch"),
         (["run", "{missing}"], "no such file"),
         (["check", "{missing}"], "no such file"),
-        (["report", "{missing}"], "report.json"),
+        (["report", "{missing}"], "no such run directory"),
         (["evaluate", "m", "--constitution", "{missing}"], "no such file"),
         (["judge", "{missing}", "--constitution", "{missing}"], "no such file"),
         (["sample", "m"], "--prompt"),
@@ -134,7 +134,7 @@ def test_chat_answers_and_ends(tiny: str) -> None:
 def test_check_data_reports_and_gates(tmp_path: Path) -> None:
     good = data(tmp_path, [{**PAIR, "prompt": f"Say {i}."} for i in range(4)])
     assert charter("check", good).returncode == 0
-    bad = data(tmp_path, [{**PAIR, "rejected": PAIR["chosen"]}, PAIR])
+    bad = data(tmp_path, [{**PAIR, "rejected": PAIR["chosen"]}])
     found = charter("check", bad, "--json")
     assert found.returncode == 1
     assert json.loads(found.stdout)

@@ -83,8 +83,8 @@ def policy() -> Policy:
 
 
 def with_adapter(scale: float) -> Policy:
-    model = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear"))
     torch.manual_seed(0)
+    model = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear"))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(parameter, std=scale)

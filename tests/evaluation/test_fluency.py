@@ -94,8 +94,8 @@ def test_nll_under_the_reference(adapter: bool, policy: Policy) -> None:
 def adapted(vocab: int = 258, scale: float = 0.2) -> Policy:
     """The tiny model with an adapter that changes it."""
     base = tiny_model() if vocab == 258 else enumerable_model(0, vocab)
-    model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear"))
     torch.manual_seed(3)
+    model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear"))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(parameter, std=scale)

@@ -14,6 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from charter.catalogue import TrainOptions
 from charter.data.packing import pack
 from charter.errors import CharterError, UserError
+from charter.models import score as score_module
 from charter.models.policy import Policy, adapter_off, load, prepare_for_training, save_policy
 from charter.models.score import score
 from charter.testing import save_tiny, tiny_model, tiny_tokenizer
@@ -32,8 +33,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def adapter(tiny: str, tmp_path: Path) -> str:
     """An adapter that changes the model, in a folder of its own."""
-    model = get_peft_model(load(tiny, bf16=False).model, LoraConfig(r=4, target_modules="all-linear"))
     torch.manual_seed(0)
+    model = get_peft_model(load(tiny, bf16=False).model, LoraConfig(r=4, target_modules="all-linear"))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(parameter, std=0.2)
@@ -166,7 +167,8 @@ def test_the_padding_token_learns(tiny: str) -> None:
     torch.testing.assert_close(policy.model.model.embed_tokens.weight.grad, plain, rtol=1e-4, atol=1e-5)
 
 
-def test_dropout_of_the_base_is_off_and_the_adapter_s_is_on() -> None:
+def test_dropout_of_the_base_is_off_and_the_adapter_s_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score_module, "_announced", set())  # said once per process, and another test listens
     torch.manual_seed(0)
     model = GPT2LMHeadModel(GPT2Config(vocab_size=258, n_embd=32, n_layer=2, n_head=2, n_positions=64))
     policy = Policy(model, tiny_tokenizer(), "gpt2", Path(), torch.float32)

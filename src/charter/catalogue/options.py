@@ -102,7 +102,7 @@ class TrainOptions(Config):
     """Measure that KL every so many steps. Needs max_kl. Not in TRL."""
 
     seed: int = 42
-    """Decides the order of rows and the adapter's initial weights."""
+    """Decides the order of rows, the adapter's initial weights and its dropout."""
 
     report_to: tuple[str, ...] = ()
     """Experiment trackers, by accelerate's names (tensorboard, wandb, ...). Metrics are always

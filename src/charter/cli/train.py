@@ -86,12 +86,13 @@ def _shared(entry: Entry) -> list[str]:
 def _option(entry: Entry, name: str) -> click.Option:
     field = entry.options.model_fields[name]
     kind, multiple = _kind(field.annotation)
-    flags = [f"--{name}"] + ([f"--{name.replace('_', '-')}"] if "_" in name else [])
+    dashed = name.replace("_", "-")
     if kind is bool:
-        flags = [f"--{name}/--no_{name}"] + (
-            [f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}"] if "_" in name else []
+        switches = {f"--{n}/--no{sep}{n}" for n, sep in ((name, "_"), (dashed, "-"))}
+        return click.Option(
+            [*sorted(switches), name], default=None, help=f"{field.description} [{field.default}]"
         )
-        return click.Option([*flags, name], default=None, help=f"{field.description} [{field.default}]")
+    flags = sorted({f"--{name}", f"--{dashed}"}, reverse=True)
     return click.Option(
         [*flags, name],
         type=kind,

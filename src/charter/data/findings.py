@@ -89,7 +89,9 @@ def duplicate_ids(groups: Sequence[Group]) -> Finding | None:
 def equal_pairs(groups: Sequence[Group]) -> Finding | None:
     """Preferences between two equal completions."""
     hit = [g for g, better, worse in _pairs(groups) if better.content == worse.content]
-    return _found("warning", "chosen-equals-rejected", "{n} preferences are between equal completions", hit)
+    # Training refuses data that loses more than half of its rows.
+    severity: Severity = "error" if len(hit) > len(groups) / 2 else "warning"
+    return _found(severity, "chosen-equals-rejected", "{n} preferences are between equal completions", hit)
 
 
 def contradictions(groups: Sequence[Group]) -> Finding | None:
