@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, Clock, Neighbours, Span, peak_mib
+import dpo_rows
+from common import Clock, Neighbours, Span, peak_mib
 
-from charter.errors import UserError
-from charter.rundir import now, write_jsonl
+from charter.rundir import now
 
 LEARNING_RATE, BETA, MAX_GRAD_NORM = 5e-6, 0.1, 1.0
-SHORTEST = 8
-"""No prompt or answer has fewer tokens than this."""
 TUNED_MICRO_BATCH = {"equal": 8, "lognormal": 2, "check": 2}
 """Pairs per micro-batch of the tuned peer; see README.md for how they were found."""
 
@@ -35,90 +33,8 @@ def run_part(job: Mapping[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(job["threads"])
     if job["part"] == "prepare":
-        return prepare(job)
+        return dpo_rows.prepare(job)
     return charter_run(job) if job["part"] == "charter" else trl_run(job)
-
-
-# -- rows -----------------------------------------------------------------------
-
-
-def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Fetch the model and write the rows all trainers read: ``{"model", "rows"}``, two paths.
-
-    ``chosen`` is prose, ``rejected`` the words of prose in random order, so that
-    there is something to learn and the loss curves move.
-    """
-    from transformers import AutoTokenizer
-
-    folder = Path(job["folder"])
-    model = _model_folder(job["model"], folder)
-    tokenizer = AutoTokenizer.from_pretrained(str(model))
-    rng = random.Random(f"dpo:{job['lengths']}")
-    recipes = ROOT / "recipes" / "quickstart"
-    prose = (recipes / "unrelated.txt").read_text(encoding="utf-8").split()
-    questions = [
-        word
-        for line in (recipes / "train.jsonl").read_text(encoding="utf-8").splitlines()
-        for word in json.loads(line)["prompt"][-1]["content"].split()
-    ]
-    rows = []
-    for prompt, chosen, rejected in _lengths(job, rng):
-        rows.append(
-            {
-                "prompt": _text(tokenizer, questions, prompt, rng),
-                "chosen": " " + _text(tokenizer, prose, chosen - 1, rng, lead=" "),
-                "rejected": " " + _text(tokenizer, prose, rejected - 1, rng, lead=" ", shuffled=True),
-            }
-        )
-    path = folder / f"{job['lengths']}.jsonl"
-    write_jsonl(path, rows)
-    return {"model": str(model), "rows": str(path)}
-
-
-def _model_folder(name: str, folder: Path) -> Path:
-    from charter.models.hub import resolve
-    from charter.testing import save_tiny
-
-    if name != "tiny":
-        return resolve(name)
-    return Path(save_tiny(str(folder / "tiny"), max_position_embeddings=1024))
-
-
-def _lengths(job: Mapping[str, Any], rng: random.Random) -> Iterator[tuple[int, int, int]]:
-    """Tokens of prompt, chosen and rejected (with eos) of every pair; ``sigma`` 0 makes all equal."""
-
-    def draw(median: int, most: int) -> int:
-        return min(max(round(median * rng.lognormvariate(0, job["sigma"])), SHORTEST), most)
-
-    def pair() -> tuple[int, int, int]:
-        prompt = draw(job["prompt"], job["cap"] // 2)
-        return prompt, draw(job["answer"], job["cap"] - prompt), draw(job["answer"], job["cap"] - prompt)
-
-    for _ in range(job["steps"]):
-        # Sorted inside a step, so that a peer that takes rows as they come pads little.
-        yield from sorted((pair() for _ in range(job["pairs"])), key=lambda p: p[0] + max(p[1:]))
-
-
-def _text(
-    tokenizer: Any,
-    words: Sequence[str],
-    tokens: int,
-    rng: random.Random,
-    *,
-    lead: str = "",
-    shuffled: bool = False,
-) -> str:
-    """A passage of exactly ``tokens`` tokens after ``lead``, whose text encodes to the same ids."""
-    for _ in range(200):
-        start = rng.randrange(len(words))
-        passage = [words[(start + i) % len(words)] for i in range(tokens)]
-        if shuffled:
-            rng.shuffle(passage)
-        ids = tokenizer(lead + " ".join(passage), add_special_tokens=False)["input_ids"][:tokens]
-        text: str = tokenizer.decode(ids)
-        if len(ids) == tokens and tokenizer(text, add_special_tokens=False)["input_ids"] == ids:
-            return text.removeprefix(lead)
-    raise ValueError(f"no passage of {tokens} tokens found")
 
 
 def _digest(rows: Sequence[Ids]) -> str:
@@ -163,21 +79,22 @@ def charter_run(job: Mapping[str, Any]) -> dict[str, Any]:
     ]
     prepare_for_training(policy, options)
     optimizer = make_optimizer(policy.trainable(), options)
-    loaded, neighbours, clock = peak_mib(), Neighbours(), Clock()
+    neighbours, clock = Neighbours(), Clock()
     reference = ReferenceCache(Path(job["work"]), "benchmark")
     reference.fill(policy, groups, options.tokens_per_microbatch)
-    reference_span = clock.mark()
+    reference_span, loaded = clock.mark(), peak_mib()
     stepper = Stepper(policy, terms_of(DPO, options), optimizer, reference, options.max_grad_norm)
-    spans, losses, computed = [], [], []
+    spans, losses, norms, computed = [], [], [], []
     for step in range(job["steps"]):
         mine = groups[step * job["pairs"] : (step + 1) * job["pairs"]]
         rate = learning_rate(step, job["steps"], options)
         metrics = stepper.step(split(mine, options.tokens_per_microbatch), rate).metrics
         spans.append(clock.mark())
         losses.append(metrics["loss"])
+        norms.append(metrics["grad_norm"])
         computed.append(int(metrics["tokens_computed"]))
     settings = {**options.model_dump(mode="json"), "weights": "float32", "compute": job["dtype"]}
-    return _result(job, rows, spans, losses, computed, reference_span, loaded, neighbours, settings)
+    return _result(job, rows, spans, losses, norms, computed, reference_span, loaded, neighbours, settings)
 
 
 # -- TRL ------------------------------------------------------------------------
@@ -219,7 +136,13 @@ def trl_run(job: Mapping[str, Any]) -> dict[str, Any]:
             seen.append((float(loss.detach()), inputs["input_ids"].numel()))
             return loss
 
+        def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
+            norm = super()._get_grad_norm(*args, **kwargs)
+            norms.append(float(norm))
+            return norm
+
     seen: list[tuple[float, int]] = []
+    norms: list[float] = []
     rows = [json.loads(line) for line in Path(job["rows"]).read_text(encoding="utf-8").splitlines()]
     own = _tuned(job) if job["part"] == "trl-tuned" else {}
     if job["dtype"] == "fp32":
@@ -256,7 +179,9 @@ def trl_run(job: Mapping[str, Any]) -> dict[str, Any]:
     computed = [sum(size for _, size in step) for step in micro]
     settings = {**own, "weights": str(trainer.model.dtype).removeprefix("torch."), "bf16": config.bf16}
     settings |= {k: getattr(config, k) for k in _SHOWN}
-    return _result(job, ids, marks.spans, losses, computed, trainer.reference, loaded, neighbours, settings)
+    return _result(
+        job, ids, marks.spans, losses, norms, computed, trainer.reference, loaded, neighbours, settings
+    )
 
 
 _SHOWN = (
@@ -275,9 +200,8 @@ _SHOWN = (
 
 
 def _tuned(job: Mapping[str, Any]) -> dict[str, Any]:
-    micro = job["tuned_micro_batch"] or TUNED_MICRO_BATCH[job["lengths"]]
-    if job["pairs"] % micro:
-        raise UserError(f"{job['pairs']} pairs do not divide into micro-batches of {micro}")
+    # A divisor of the pairs, so that every micro-batch weighs the same in the mean.
+    micro = job["tuned_micro_batch"] or math.gcd(job["pairs"], TUNED_MICRO_BATCH[job["lengths"]])
     return {
         "model_init_kwargs": {"dtype": job["tuned_weights"]},
         "gradient_checkpointing": False,
@@ -295,6 +219,7 @@ def _result(
     rows: Sequence[Ids],
     spans: Sequence[Span],
     losses: Sequence[float],
+    norms: Sequence[float],
     computed: Sequence[int],
     reference: Span,
     loaded_mib: float,
@@ -317,6 +242,7 @@ def _result(
         "lengths": job["lengths"],
         "ids": _digest(rows),
         "losses": [round(loss, 7) for loss in losses],
+        "grad_norms": [float(f"{norm:.6g}") for norm in norms],
         "steps": steps,
         "reference": {"wall": round(reference.wall, 4), "cpu": round(reference.cpu, 4)},
         "peak_mib": peak_mib(),

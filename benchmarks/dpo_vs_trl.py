@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from common import IDLE_CORES, IDLE_LOAD, ROOT, Better, Jobs, Neighbours, row, table, void, write_results
+from common import IDLE_CORES, IDLE_LOAD, ROOT, Jobs, Neighbours, table, write_results
+from dpo_rows import LENGTHS
+from dpo_verdict import CURVE, FIRST_GRADIENT, FIRST_LOSS, disagreement, loss_gap, rows_of, summary
 
 from charter.errors import CharterError, exit_code_of
 from charter.progress import progress, say
@@ -34,111 +35,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "dpo_vs_trl.json"
 CACHE = Path(tempfile.gettempdir()) / "charter-dpo-vs-trl"
 PACKAGES = ("trl", "accelerate", "datasets")
 VARIANTS = ("charter", "trl", "trl-tuned")
-LENGTHS: dict[str, dict[str, Any]] = {
-    "equal": {"prompt": 128, "answer": 128, "sigma": 0.0, "cap": 512},
-    "lognormal": {"prompt": 64, "answer": 96, "sigma": 0.6, "cap": 512},
-    "check": {"prompt": 24, "answer": 32, "sigma": 0.6, "cap": 128},
-}
 SETTINGS = ("model", "steps", "pairs", "threads", "tuned_weights", "tuned_micro_batch")
 CHECK_STEPS = 3
-FIRST_TOLERANCE = {"bf16": 1e-2, "fp32": 1e-5}
-"""How far the first loss may be from ln 2: policy and reference are still the same model."""
-CURVE_TOLERANCE = {"bf16": 2e-2, "fp32": 1e-4}
-"""How far two losses of the same step may be apart."""
-
-
-# -- agreement ----------------------------------------------------------------
-
-
-def disagreement(ours: Mapping[str, Any], peer: Mapping[str, Any], dtype: str) -> str | None:
-    """Why two results are not of the same work, or None when they are."""
-    if ours["ids"] != peer["ids"]:
-        return "token ids or their order differ"
-    for result in (ours, peer):
-        first = abs(result["losses"][0] - math.log(2))
-        if not first <= FIRST_TOLERANCE[dtype]:
-            return f"first loss of {result['variant']} is {result['losses'][0]:.6f}, not ln 2"
-    gap = loss_gap(ours, peer)
-    if not gap <= CURVE_TOLERANCE[dtype]:
-        return f"losses differ by {gap:.2g}, more than {CURVE_TOLERANCE[dtype]:g}"
-    return None
-
-
-def loss_gap(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> float:
-    """Largest difference between two loss curves."""
-    gaps = [abs(float(a) - float(b)) for a, b in zip(ours["losses"], peer["losses"], strict=True)]
-    return math.nan if any(map(math.isnan, gaps)) else max(gaps)  # max() may pass over a NaN
-
-
-# -- numbers --------------------------------------------------------------------
-
-
-def tokens_per_second(result: Mapping[str, Any]) -> float:
-    """Logical tokens per second over one epoch, scoring the reference included, first step left out.
-
-    A reference scored beforehand is paid for by every token it covers.
-    """
-    tokens = sum(step["tokens"] for step in result["steps"])
-    kept = result["steps"][1:]
-    kept_tokens = sum(step["tokens"] for step in kept)
-    reference = result["reference"]["wall"] * kept_tokens / tokens
-    return float(kept_tokens / (sum(step["wall"] for step in kept) + reference))
-
-
-def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What one variant did, median repeat by throughput."""
-    middle = sorted(results, key=tokens_per_second)[len(results) // 2]
-    kept = middle["steps"][1:]
-    tokens = sum(step["tokens"] for step in kept)
-    wall = sum(step["wall"] for step in kept)
-    return {
-        "tokens_per_s": round(tokens_per_second(middle), 1),
-        "tokens_per_s_without_reference_pass": round(tokens / wall, 1),
-        "wall_s_per_step": round(wall / len(kept), 3),
-        "cpu_s_per_step": round(sum(step["cpu"] for step in kept) / len(kept), 3),
-        "reference_pass": middle["reference"],
-        "peak_mib": middle["peak_mib"],
-        "loaded_mib": middle["loaded_mib"],
-        "computed_per_logical_token": round(sum(s["computed"] for s in kept) / tokens, 3),
-        "losses": middle["losses"],
-        "settings": middle["settings"],
-    }
-
-
-class Comparison(NamedTuple):
-    """A kind of row: against whom, and what is compared."""
-
-    name: str
-    peer: str
-    unit: str
-    better: Better
-    value: Callable[[Mapping[str, Any]], float]
-
-
-COMPARISONS = (
-    Comparison("throughput", "trl", "tokens/s", "higher", tokens_per_second),
-    Comparison("throughput-tuned", "trl-tuned", "tokens/s", "higher", tokens_per_second),
-    Comparison("memory", "trl", "MiB", "lower", lambda result: float(result["peak_mib"])),
-)
-
-
-def rows_of(lengths: str, rounds: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """The three rows of one kind of data; ``rounds`` hold one result per variant."""
-    rows = []
-    for kind in COMPARISONS:
-        name = f"{kind.name}/{lengths}"
-        both = [(r["charter"], r[kind.peer]) for r in rounds]
-        why = next((found for a, b in both if (found := disagreement(a, b, "bf16"))), None)
-        if why is not None:
-            rows.append(void(name, kind.unit, why))
-            continue
-        ours, theirs = [kind.value(a) for a, _ in both], [kind.value(b) for _, b in both]
-        gap = max(loss_gap(a, b) for a, b in both)
-        rows.append({**row(name, kind.unit, kind.better, ours, theirs), "loss_gap": round(gap, 6)})
-    return rows
-
-
-# -- the parent -------------------------------------------------------------------
 
 
 class Benchmark:
@@ -173,8 +71,9 @@ class Benchmark:
         peers = VARIANTS[1:]
         return {
             "dtype": "float32",
-            "tolerance": CURVE_TOLERANCE["fp32"],
+            "tolerance": CURVE["fp32"],
             "losses": {v: found[v]["losses"] for v in VARIANTS},
+            "grad_norms": {v: found[v]["grad_norms"] for v in VARIANTS},
             "loss_gap": {v: loss_gap(found["charter"], found[v]) for v in peers},
             "disagreement": {v: disagreement(found["charter"], found[v], "fp32") for v in peers},
         }
@@ -233,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         | {"lengths": {name: LENGTHS[name] for name in args.lengths}},
         idle=_idle(neighbours.load, runs),
         float32_check=check,
+        tolerance={"first_loss": FIRST_LOSS, "first_gradient": FIRST_GRADIENT, "curve": CURVE},
         variants={
             lengths: {v: summary([r[v] for r in rounds]) for v in VARIANTS}
             for lengths, rounds in measured.items()
@@ -275,17 +175,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--tuned-weights", default="bfloat16", choices=["bfloat16", "float32"], help="of the tuned peer")
     add("--tuned-micro-batch", type=int, help="pairs at once for the tuned peer; default: the best found")
     add("--check", action="store_true", help="first compare the losses of all three in float32")
-    add(
-        "--cache",
-        type=Path,
-        default=Path(tempfile.gettempdir()) / "charter-dpo-vs-trl",
-        help="finished parts",
-    )
+    add("--cache", type=Path, default=CACHE, help="where finished parts are kept")
     add("--fresh", action="store_true", help="measure again what is already known")
     add("--output", type=Path, default=RESULTS, help="where the results go")
     args = parser.parse_args(argv)
     if args.steps < 2 or args.repeats < 1 or args.pairs < 1 or args.threads < 1:
         parser.error("--steps is at least 2 (the first is not measured); the other numbers at least 1")
+    if args.tuned_micro_batch and args.pairs % args.tuned_micro_batch:
+        parser.error(f"{args.pairs} pairs do not divide into micro-batches of {args.tuned_micro_batch}")
     return args
 
 

@@ -35,7 +35,7 @@ def test_contracts_are_kept() -> None:
     [
         ("stats/upward.py", "from charter.models import score"),
         ("objectives/sideways.py", "import charter.data.packing"),
-        ("report/writer.py", "import charter.training"),
+        ("reporting/writer.py", "import charter.training"),
         ("feedback/helper.py", "import charter.testing"),
         ("unknown_layer.py", "x = 1"),
     ],

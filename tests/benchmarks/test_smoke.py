@@ -21,9 +21,11 @@ def code():
     sys.path.insert(0, str(BENCHMARKS))
     import common
     import dpo_parts
+    import dpo_rows
+    import dpo_verdict
     import dpo_vs_trl
 
-    yield SimpleNamespace(common=common, parts=dpo_parts, main=dpo_vs_trl)
+    yield SimpleNamespace(common=common, parts=dpo_parts, rows=dpo_rows, verdict=dpo_verdict, main=dpo_vs_trl)
     sys.path.remove(str(BENCHMARKS))
 
 
@@ -46,7 +48,7 @@ def results(code, one_thread, tmp_path_factory):
     folder = tmp_path_factory.mktemp("dpo")
     job = {"steps": 2, "pairs": 4, "lengths": "check", "threads": 1, "folder": str(folder)}
     job |= {"tuned_weights": "float32", "tuned_micro_batch": None}
-    rows = code.parts.prepare({**job, **code.main.LENGTHS["check"], "model": "tiny"})
+    rows = code.rows.prepare({**job, **code.rows.LENGTHS["check"], "model": "tiny"})
     found = {}
     for part in code.main.VARIANTS:
         work = folder / part
@@ -63,7 +65,8 @@ def test_losses_agree_with_trl_in_float32(code, results, peer) -> None:
     assert ours["losses"] == pytest.approx(theirs["losses"], abs=1e-4)
     # The step moved the model: equal losses are not merely ln 2 twice.
     assert abs(ours["losses"][1] - math.log(2)) > 1e-5
-    assert code.main.disagreement(ours, theirs, "fp32") is None
+    assert ours["grad_norms"] == pytest.approx(theirs["grad_norms"], rel=1e-4)
+    assert code.verdict.disagreement(ours, theirs, "fp32") is None
 
 
 def test_everyone_reports_the_same_fields(code, results) -> None:
@@ -71,10 +74,10 @@ def test_everyone_reports_the_same_fields(code, results) -> None:
     for part, result in results.items():
         assert result["variant"] == part
         assert result["peak_mib"] > 0
-        assert code.main.tokens_per_second(result) > 0
+        assert code.verdict.tokens_per_second(result) > 0
         assert [step["tokens"] for step in result["steps"]] == tokens
         assert all(step["wall"] > 0 and step["cpu"] > 0 and step["computed"] > 0 for step in result["steps"])
-        summary = code.main.summary([result])
+        summary = code.verdict.summary([result])
         assert summary["wall_s_per_step"] > 0
         json.dumps(summary, allow_nan=False)
 
@@ -102,7 +105,7 @@ def test_rows_have_exactly_the_wanted_lengths_and_are_deterministic(code, tmp_pa
         folder = tmp_path / name
         folder.mkdir()
         job = {"steps": 2, "pairs": 3, "lengths": "equal", "folder": str(folder), "model": "tiny"}
-        made = code.parts.prepare({**job, **code.main.LENGTHS["equal"]})
+        made = code.rows.prepare({**job, **code.rows.LENGTHS["equal"]})
         texts.append(Path(made["rows"]).read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
     rows = [json.loads(line) for line in texts[0].splitlines()]
@@ -115,8 +118,8 @@ def test_rows_have_exactly_the_wanted_lengths_and_are_deterministic(code, tmp_pa
 def test_lognormal_lengths_stay_within_the_cap(code) -> None:
     import random
 
-    job = {"steps": 50, "pairs": 8, **code.main.LENGTHS["lognormal"]}
-    lengths = list(code.parts._lengths(job, random.Random(0)))
+    job = {"steps": 50, "pairs": 8, **code.rows.LENGTHS["lognormal"]}
+    lengths = list(code.rows._lengths(job, random.Random(0)))
     assert len(lengths) == 400
     assert all(p + max(a, b) <= 512 and min(p, a, b) >= 8 for p, a, b in lengths)
     prompts, answers = sorted(p for p, _, _ in lengths), sorted(a for _, a, _ in lengths)
@@ -133,6 +136,7 @@ def made_up(variant: str, seconds: float, reference: float = 0.0, mib: float = 1
         "variant": variant,
         "ids": "same",
         "losses": [math.log(2), 0.68],
+        "grad_norms": [40.0, 30.0],
         "steps": [{"wall": 99.0, **step}, {"wall": seconds, **step}],
         "reference": {"wall": reference, "cpu": reference},
         "peak_mib": mib,
@@ -150,7 +154,7 @@ def a_round(ours: float, peer: float, tuned: float):
 
 
 def test_ratios_are_taken_within_a_round(code) -> None:
-    rows = code.main.rows_of("equal", [a_round(1, 4, 2), a_round(2, 12, 4), a_round(4, 16, 8)])
+    rows = code.verdict.rows_of("equal", [a_round(1, 4, 2), a_round(2, 12, 4), a_round(4, 16, 8)])
     throughput, tuned, memory = rows
     assert [r["name"] for r in rows] == ["throughput/equal", "throughput-tuned/equal", "memory/equal"]
     assert (throughput["ours"], throughput["peer"]) == (300, 50)  # medians of 600, 300, 150 and 150, 50, 37.5
@@ -166,7 +170,9 @@ def test_ratios_are_taken_within_a_round(code) -> None:
     ("variant", "changes", "reason"),
     [
         ("trl", {"ids": "other"}, "token ids"),
-        ("trl", {"losses": [math.log(2), 0.72]}, "differ by 0.04"),
+        ("trl", {"losses": [math.log(2), 0.78]}, "differ by 0.1"),
+        ("trl", {"grad_norms": [41.0, 30.0]}, "first gradient are 40 and 41"),
+        ("trl", {"grad_norms": [math.nan, 30.0]}, "first gradient are 40 and nan"),
         ("trl", {"losses": [0.75, 0.68]}, "not ln 2"),
         ("trl", {"losses": [math.log(2), math.nan]}, "differ by nan"),
         ("charter", {"losses": [math.nan, 0.68]}, "not ln 2"),
@@ -175,7 +181,7 @@ def test_ratios_are_taken_within_a_round(code) -> None:
 def test_a_row_is_void_when_the_work_was_not_the_same(code, variant, changes, reason) -> None:
     last = a_round(1, 4, 2)
     last[variant] |= changes
-    row = code.main.rows_of("equal", [a_round(1, 4, 2), last])[0]
+    row = code.verdict.rows_of("equal", [a_round(1, 4, 2), last])[0]
     assert reason in row["void"]
     assert row["ratio"] is None
     assert "void: " in code.common.table([row])

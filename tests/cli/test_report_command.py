@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from charter.cli.report import report_command
 from charter.errors import UserError
 
-DATA = Path(__file__).parents[1] / "report" / "data"
+DATA = Path(__file__).parents[1] / "reporting" / "data"
 
 
 @pytest.fixture

@@ -165,8 +165,12 @@ def test_temperature_divides_the_logits() -> None:
         )
 
 
-def test_other_architectures_take_the_padded_path(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_architectures_take_the_padded_path(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
+
+    monkeypatch.setattr("charter.models.score._announced", set())
 
     torch.manual_seed(0)
     model = GPT2LMHeadModel(

@@ -1,0 +1,101 @@
+"""The preference rows all trainers read: real words, exact token counts, the same in every run."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from common import ROOT
+
+from charter.rundir import write_jsonl
+
+LENGTHS: dict[str, dict[str, Any]] = {
+    "equal": {"prompt": 128, "answer": 128, "sigma": 0.0, "cap": 512},
+    "lognormal": {"prompt": 64, "answer": 96, "sigma": 0.6, "cap": 512},
+    "check": {"prompt": 24, "answer": 32, "sigma": 0.6, "cap": 128},
+}
+"""Median tokens of prompts and answers, spread of their logarithm, most tokens of both together."""
+SHORTEST = 8
+"""No prompt or answer has fewer tokens than this."""
+
+
+def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Fetch the model and write the rows all trainers read: ``{"model", "rows"}``, two paths.
+
+    ``chosen`` is prose, ``rejected`` the words of prose in random order, so that
+    there is something to learn and the loss curves move.
+    """
+    from transformers import AutoTokenizer
+
+    folder = Path(job["folder"])
+    model = _model_folder(job["model"], folder)
+    tokenizer = AutoTokenizer.from_pretrained(str(model))
+    rng = random.Random(f"dpo:{job['lengths']}")
+    recipes = ROOT / "recipes" / "quickstart"
+    prose = (recipes / "unrelated.txt").read_text(encoding="utf-8").split()
+    questions = [
+        word
+        for line in (recipes / "train.jsonl").read_text(encoding="utf-8").splitlines()
+        for word in json.loads(line)["prompt"][-1]["content"].split()
+    ]
+    rows = []
+    for prompt, chosen, rejected in _lengths(job, rng):
+        rows.append(
+            {
+                "prompt": _text(tokenizer, questions, prompt, rng),
+                "chosen": " " + _text(tokenizer, prose, chosen - 1, rng, lead=" "),
+                "rejected": " " + _text(tokenizer, prose, rejected - 1, rng, lead=" ", shuffled=True),
+            }
+        )
+    path = folder / f"{job['lengths']}.jsonl"
+    write_jsonl(path, rows)
+    return {"model": str(model), "rows": str(path)}
+
+
+def _model_folder(name: str, folder: Path) -> Path:
+    from charter.models.hub import resolve
+    from charter.testing import save_tiny
+
+    if name != "tiny":
+        return resolve(name)
+    return Path(save_tiny(str(folder / "tiny"), max_position_embeddings=1024))
+
+
+def _lengths(job: Mapping[str, Any], rng: random.Random) -> Iterator[tuple[int, int, int]]:
+    """Tokens of prompt, chosen and rejected (with eos) of every pair; ``sigma`` 0 makes all equal."""
+
+    def draw(median: int, most: int) -> int:
+        return min(max(round(median * rng.lognormvariate(0, job["sigma"])), SHORTEST), most)
+
+    def pair() -> tuple[int, int, int]:
+        prompt = draw(job["prompt"], job["cap"] // 2)
+        return prompt, draw(job["answer"], job["cap"] - prompt), draw(job["answer"], job["cap"] - prompt)
+
+    for _ in range(job["steps"]):
+        # Sorted inside a step, so that a peer that takes rows as they come pads little.
+        yield from sorted((pair() for _ in range(job["pairs"])), key=lambda p: p[0] + max(p[1:]))
+
+
+def _text(
+    tokenizer: Any,
+    words: Sequence[str],
+    tokens: int,
+    rng: random.Random,
+    *,
+    lead: str = "",
+    shuffled: bool = False,
+) -> str:
+    """A passage of exactly ``tokens`` tokens after ``lead``, whose text encodes to the same ids."""
+    for _ in range(200):
+        start = rng.randrange(len(words))
+        passage = [words[(start + i) % len(words)] for i in range(tokens)]
+        if shuffled:
+            rng.shuffle(passage)
+        ids = tokenizer(lead + " ".join(passage), add_special_tokens=False)["input_ids"][:tokens]
+        text: str = tokenizer.decode(ids)
+        if len(ids) == tokens and tokenizer(text, add_special_tokens=False)["input_ids"] == ids:
+            return text.removeprefix(lead)
+    raise ValueError(f"no passage of {tokens} tokens found")
