@@ -1,6 +1,6 @@
 """DPO side by side with TRL: same weights, token ids, pairs per step, optimizer and order of rows.
 
-    python benchmarks/dpo_vs_trl.py [--check] [--steps 3 --repeats 2 --threads 2 --lengths equal,lognormal]
+    python benchmarks/dpo_vs_trl.py [--check] [--steps 2 --repeats 2 --threads 2 --lengths equal,lognormal]
 
 Three ways to train, each in a fresh process, in alternating order:
 
@@ -167,7 +167,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     add = parser.add_argument
     add("--model", default="smollm2-135m", help="a name, folder or hub id; tiny = random two-layer model")
-    add("--steps", type=int, default=3, help="optimizer steps of each run, the first not measured")
+    add("--steps", type=int, default=2, help="optimizer steps of each run, the first not measured")
     add("--repeats", type=int, default=2, help="runs of each way to train")
     add("--pairs", type=int, default=8, help="pairs per optimizer step")
     add("--threads", type=int, default=2, help="cores each run may use")
