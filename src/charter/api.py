@@ -250,7 +250,7 @@ def _other_model(model: Policy | str, policy: Policy) -> Reference:
     other = _policy(model)
     if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise UserError(
-            f"{other.name} and {policy.name} have different vocabularies, so neither likelihood nor KL compares",
+            f"{other.name} and {policy.name} have different vocabularies: likelihood and KL do not compare",
             where="against",
             fix="use `charter compare` for models of different families",
         )
