@@ -59,6 +59,8 @@ def charter_run(job: Mapping[str, Any]) -> dict[str, Any]:
     from charter.models.reference import ReferenceCache
     from charter.training.batch import split
     from charter.training.optimizer import learning_rate, make_optimizer
+    from charter.training.references import Frozen
+    from charter.training.scoring import Scorer
     from charter.training.step import Stepper
     from charter.training.terms import terms_of
 
@@ -83,7 +85,9 @@ def charter_run(job: Mapping[str, Any]) -> dict[str, Any]:
     reference = ReferenceCache(Path(job["work"]), "benchmark")
     reference.fill(policy, groups, options.tokens_per_microbatch)
     reference_span, loaded = clock.mark(), peak_mib()
-    stepper = Stepper(policy, terms_of(DPO, options), optimizer, reference, options.max_grad_norm)
+    terms = terms_of(DPO, options)
+    scorer = Scorer(policy, terms[0].objective.needs, Frozen(reference))
+    stepper = Stepper(policy, terms, optimizer, scorer, options.max_grad_norm)
     spans, losses, norms, computed = [], [], [], []
     for step in range(job["steps"]):
         mine = groups[step * job["pairs"] : (step + 1) * job["pairs"]]

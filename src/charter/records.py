@@ -38,6 +38,7 @@ def group_to_json(group: Group) -> dict[str, Any]:
         "samples": [_sample_to_json(s) for s in group.samples],
         "judgements": [judgement_to_json(j) for j in group.judgements],
         "meta": dict(group.meta),
+        "part": group.part,
     }
 
 
@@ -49,6 +50,7 @@ def group_from_json(row: dict[str, Any]) -> Group:
         id=row["id"],
         source=row["source"],
         meta=row["meta"],
+        part=row.get("part", ""),
     )
 
 
@@ -100,6 +102,7 @@ def _sample_to_json(sample: Sample) -> dict[str, Any]:
             "sampled_by": completion.sampled_by,
             "weight_version": completion.weight_version,
         },
+        "role": sample.role,
     }
 
 
@@ -116,6 +119,7 @@ def _sample_from_json(row: dict[str, Any]) -> Sample:
             sampled_by=completion["sampled_by"],
             weight_version=completion["weight_version"],
         ),
+        row.get("role", "policy"),
     )
 
 

@@ -92,12 +92,19 @@ class Completion:
         return text_of(self.content)
 
 
+SampleRole = Literal["policy", "teacher", "mismatched"]
+"""``policy``: what a loss is computed on; ``teacher``: a completion under the teacher's own context,
+beside the same completion under the policy's; ``mismatched``: a prompt with the answer to another
+prompt, scored without gradient."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One (context, completion) pair."""
+    """One (context, completion) pair, and what training does with it."""
 
     context: Context
     completion: Completion
+    role: SampleRole = "policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,7 @@ class Group:
         id: stable within its file or run.
         source: ``file:line`` the group was read from, for error messages.
         meta: anything else the row carried (answer columns, tags).
+        part: which part of the data it belongs to, where terms of a loss have parts of their own.
     """
 
     samples: tuple[Sample, ...]
@@ -183,6 +191,7 @@ class Group:
     id: str = ""
     source: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
 
     def with_judgements(self, *more: Judgement) -> Group:
         """This group with ``more`` judgements appended."""

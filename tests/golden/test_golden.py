@@ -2,11 +2,14 @@
 
 The cases are ``cases.json`` beside this file, and the files named by the
 environment variable ``CHARTER_GOLDEN`` (several are separated as in ``PATH``).
-``RUNNERS`` maps an objective's name to code that runs ours on the case's inputs.
+Each ``golden_*.py`` beside this file maps names of objectives to code that runs
+ours on a case's inputs (``RUNNERS``), and may say which options are offered
+(``OFFERED``).
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections import Counter
@@ -18,75 +21,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from charter.objectives.base import NO_STATS, Layout, Scored
-from charter.objectives.preference import DPO
-from charter.objectives.supervised import NLL
-
 RTOL, ATOL = 1e-6, 1e-9
-IGNORED = -100
 
 Case = dict[str, Any]
 Outputs = dict[str, Tensor]
 Runner = Callable[[Mapping[str, Tensor], Mapping[str, Any]], Outputs]
 
-
-# -- runners: ours on a case's inputs ----------------------------------------
-
-
-def run_sft(inputs: Mapping[str, Tensor], options: Mapping[str, Any]) -> Outputs:
-    labels = inputs["labels"].long()[:, 1:]
-    kept = labels != IGNORED
-    logps = inputs["logits"].log_softmax(-1)[:, :-1]
-    logps_N = logps.gather(-1, labels.clamp_min(0)[..., None])[..., 0][kept]
-    scored = Scored(layout(sample_N=kept.nonzero()[:, 0], samples=len(labels)), logps_N)
-    (term,) = NLL()(scored, NO_STATS).values()
-    per_token = torch.zeros_like(logps[..., 0]).masked_scatter(kept, -logps_N)
-    return {"loss": term.total / term.count, "per_token_nll": per_token}
-
-
-def run_dpo(inputs: Mapping[str, Tensor], options: Mapping[str, Any]) -> Outputs:
-    better, worse = inputs["policy_chosen_logps"], inputs["policy_rejected_logps"]
-    count = len(better)
-    probability_P = torch.full_like(better, 1 - options.get("label_smoothing", 0.0))
-    sample_N = torch.arange(2 * count)
-    pairs_P2 = torch.stack([sample_N[:count], sample_N[count:]], dim=1)
-    scored = Scored(
-        layout(sample_N, 2 * count, pairs_P2, probability_P),
-        torch.cat([better, worse]),
-        torch.cat([inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]]),
-    )
-    (term,) = DPO(beta=options["beta"])(scored, NO_STATS).values()
-    better_P, worse_P = scored.better(scored.logratios_B), scored.worse(scored.logratios_B)
-    return {
-        "loss": term.total / term.count,
-        "chosen_logratios": better_P,
-        "rejected_logratios": worse_P,
-        "margins": better_P - worse_P,
-    }
-
-
-def layout(
-    sample_N: Tensor, samples: int, pairs_P2: Tensor | None = None, probability_P: Tensor | None = None
-) -> Layout:
-    pairs_P2 = torch.empty(0, 2, dtype=torch.long) if pairs_P2 is None else pairs_P2
-    ones_P = torch.ones(len(pairs_P2), dtype=torch.float64)
-    return Layout(
-        sample_N=sample_N,
-        num_samples=samples,
-        pairs_P2=pairs_P2,
-        probability_P=ones_P if probability_P is None else probability_P,
-        margin_P=torch.zeros_like(ones_P),
-        weight_P=ones_P,
-    )
-
-
-RUNNERS: dict[str, Runner] = {"sft": run_sft, "dpo": run_dpo, "cdpo": run_dpo}
-"""cDPO is DPO whose pairs all have the probability 1 - label_smoothing."""
-
-OFFERED: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-    "sft": lambda options: options["loss_aggregation"] == "token_mean",
-}
+RUNNERS: dict[str, Runner] = {}
+OFFERED: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
 """Objectives of which only some options are implemented."""
+
+for _file in sorted(Path(__file__).parent.glob("golden_*.py")):
+    _module = importlib.import_module(_file.stem)
+    RUNNERS |= getattr(_module, "RUNNERS", {})
+    OFFERED |= getattr(_module, "OFFERED", {})
 
 
 # -- the cases -----------------------------------------------------------------

@@ -26,10 +26,15 @@ def pairs_batch(
     layout = Layout(
         sample_N=torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)),
         num_samples=len(lengths),
+        group_B=torch.arange(len(lengths)) // 2,
+        part_B=torch.zeros(len(lengths), dtype=torch.long),
+        value_BZ=torch.full((len(lengths), 1), torch.nan, dtype=logps_N.dtype),
+        weight_B=torch.ones(len(lengths), dtype=logps_N.dtype),
         pairs_P2=torch.tensor(pairs, dtype=torch.long).reshape(-1, 2),
         probability_P=torch.tensor(ones if probability is None else probability, dtype=logps_N.dtype),
         margin_P=torch.zeros(len(pairs), dtype=logps_N.dtype),
         weight_P=torch.tensor(ones if weight is None else weight, dtype=logps_N.dtype),
+        dimension_P=torch.zeros(len(pairs), dtype=torch.long),
     )
     return Scored(layout, logps_N, ref_logps_N)
 

@@ -53,7 +53,7 @@ def total(objective: CustomObjective, scored: Scored) -> float:
 
 def test_function_from_a_file(write: Callable[[str], str], scored: Scored) -> None:
     loaded = load_objective(write(HINGE) + ":hinge")
-    assert loaded.needs == {Need.REFERENCE}
+    assert loaded.needs == {Need.LOGPS, Need.REFERENCE}
     assert loaded.defaults == {"beta": 0.1, "margin": 1.0}
     h_P = 0.1 * (scored.better(scored.logratios_B) - scored.worse(scored.logratios_B))
     expected = float(((1 - h_P).clamp_min(0) * scored.layout.weight_P).sum())
@@ -143,7 +143,7 @@ def test_class_without_options(write: Callable[[str], str], scored: Scored) -> N
 
 def test_class_with_a_required_option(write: Callable[[str], str], scored: Scored) -> None:
     loaded = load_objective(write(CLASSES) + ":Required")
-    assert loaded.data == "preference" and loaded.needs == {Need.REFERENCE}
+    assert loaded.data == "preference" and loaded.needs == {Need.LOGPS, Need.REFERENCE}
     with pytest.raises(ConfigError, match="beta"):
         loaded.bind({})
     with pytest.raises(ConfigError, match="bind"):

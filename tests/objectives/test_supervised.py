@@ -38,7 +38,7 @@ def test_certain_tokens_cost_nothing(batch: Batch) -> None:
 
 def test_needs_nothing_and_counts_what_it_divides_by(batch: Batch) -> None:
     scored = batch(logps(), None, lengths=LENGTHS)
-    assert NLL().needs == frozenset() and Need.REFERENCE not in NLL().needs
+    assert NLL().needs == {Need.LOGPS}
     assert NLL().counts(scored.layout) == {"nll": NLL()(scored, NO_STATS)["nll"].count} == {"nll": 10.0}
 
 

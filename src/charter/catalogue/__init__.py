@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from charter.catalogue import (
+    distillation,
+    generative,
+    listwise,
+    pluralistic,
+    preference,
+    reference_free,
+    reward,
+    supervised,
+    unpaired,
+)
 from charter.catalogue.entry import Entry, TermSpec
 from charter.catalogue.options import TrainOptions
-from charter.catalogue.preference import DPO
-from charter.catalogue.supervised import SFT
 from charter.errors import ConfigError, did_you_mean
 
-ENTRIES: dict[str, Entry] = {entry.name: entry for entry in (SFT, DPO)}
+_FAMILIES = (
+    supervised,
+    distillation,
+    reward,
+    generative,
+    preference,
+    reference_free,
+    listwise,
+    unpaired,
+    pluralistic,
+)
+
+ENTRIES: dict[str, Entry] = {entry.name: entry for family in _FAMILIES for entry in family.ENTRIES}
 
 __all__ = ["ENTRIES", "Entry", "TermSpec", "TrainOptions", "lookup"]
 

@@ -8,13 +8,22 @@ documented in milliseconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from charter.catalogue.options import TrainOptions
 
-Data = Literal["sft", "preference"]
-Reference = Literal["none", "frozen"]
+Data = Literal["sft", "preference", "unpaired", "rated", "steps", "prompts"]
+"""``sft``: completions; ``preference``: pairs or rankings; ``unpaired``: labelled completions;
+``rated``: completions with scores; ``steps``: completions whose steps are labelled; ``prompts``."""
+
+Reference = Literal["none", "frozen", "moving", "behaviour", "stepwise"]
+"""``frozen``: the policy before the first step; ``moving``: follows the policy; ``behaviour``: the
+policy that sampled the data; ``stepwise``: the policy after the part of the data before."""
+
+Trains = Literal["policy", "reward"]
+Family = Literal["supervised", "reward", "preference", "unpaired", "distillation", "pluralistic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +33,31 @@ class TermSpec:
     Attributes:
         objective: dotted name ``module:Class``.
         options: names of the entry's options that the class takes.
-        weight: the term's weight in the sum.
+        weight: the term's weight in the sum, or the name of the option that gives it.
+        fixed: arguments of the class that are not options.
     """
 
     objective: str
     options: tuple[str, ...] = ()
-    weight: float = 1.0
+    weight: float | str = 1.0
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What ``charter algorithms compare`` prints side by side, in words.
+
+    Attributes:
+        formula: the loss of one unit of data, in the symbols of the documentation.
+        mechanism: how it learns.
+        stability: how it fails, and how soon one sees it.
+        complexity: moving parts and settings.
+    """
+
+    formula: str
+    mechanism: str
+    stability: str
+    complexity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +70,25 @@ class Entry:
         family: section of the catalogue.
         paper: arXiv id or reference.
         data: rows it trains on.
-        reference: ``frozen`` = the policy as it was before the first step.
+        reference: see :data:`Reference`.
         terms: see :class:`TermSpec`.
         options: every option, with default and meaning.
         models: models held in memory while training.
         best_for: when to choose it.
         watch: what goes wrong with it.
+        traits: see :class:`Traits`.
+        trains: the language model, or a reward head on it.
+        paper_settings: what ``preset: paper`` sets, as published.
+        rows: dotted name of a function of the loaded data and the options that gives the data
+            trained on, before rendering (a verifier's questions).
+        arrange: dotted name of a function of the rendered groups and the options that gives the
+            groups trained on (mismatched answers, a teacher's contexts).
+        elsewhere: own options that no term takes, because the loop, ``rows`` or ``arrange`` does.
     """
 
     name: str
     title: str
-    family: str
+    family: Family
     paper: str
     data: Data
     reference: Reference
@@ -61,6 +97,12 @@ class Entry:
     models: tuple[str, ...]
     best_for: str
     watch: str
+    traits: Traits
+    trains: Trains = "policy"
+    paper_settings: Mapping[str, Any] = field(default_factory=dict)
+    rows: str = ""
+    arrange: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     def own_options(self) -> list[str]:
         """Options this algorithm has beyond those every algorithm has."""
@@ -75,7 +117,10 @@ class Entry:
             "paper": self.paper,
             "data": self.data,
             "reference": self.reference,
+            "trains": self.trains,
             "terms": [{"objective": t.objective, "weight": t.weight} for t in self.terms],
+            "traits": asdict(self.traits),
+            "paper_settings": dict(self.paper_settings),
             "models": list(self.models),
             "best_for": self.best_for,
             "watch": self.watch,

@@ -12,6 +12,9 @@ from charter.config import Config
 class TrainOptions(Config):
     """Options of the training loop."""
 
+    preset: Literal["paper"] | None = None
+    """``paper`` sets what the method's paper published; options given beside it go first. Not in TRL."""
+
     learning_rate: float = Field(2e-5, gt=0)
     """Peak learning rate of AdamW. LoRA wants 10 to 100 times what full fine-tuning wants."""
 
@@ -133,3 +136,28 @@ class TrainOptions(Config):
     def batch_size(self) -> int:
         """Rows per optimizer step."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+
+class MovingReference(TrainOptions):
+    """Options of methods whose reference may follow the policy (TR-DPO)."""
+
+    sync_ref_model: bool = False
+    """Let the reference follow the policy (Gorbatovski et al. 2024)."""
+
+    ref_model_mixup_alpha: float = Field(0.6, gt=0, le=1)
+    """Share of the policy when the reference is mixed with it; 1 = replaced by it."""
+
+    ref_model_sync_steps: int = Field(512, ge=1)
+    """Optimizer steps between mixtures; 1 with a small share = an exponential moving average."""
+
+    @model_validator(mode="after")
+    def _moving(self) -> Self:
+        """Without sync_ref_model the others do nothing."""
+        for name in ("ref_model_mixup_alpha", "ref_model_sync_steps"):
+            if name in self.model_fields_set and not self.sync_ref_model:
+                raise ValueError(f"{name} has no effect without sync_ref_model: true")
+        return self
+
+
+MOVING = ("sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps")
+"""Names of :class:`MovingReference`'s own options, for :attr:`Entry.elsewhere`."""

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from charter.catalogue.entry import Entry, TermSpec
-from charter.catalogue.options import TrainOptions
+from charter.catalogue.entry import Entry, TermSpec, Traits
+from charter.catalogue.options import MOVING, MovingReference
 
 
-class DPOOptions(TrainOptions):
+class DPOOptions(MovingReference):
     """Options of direct preference optimisation."""
 
     learning_rate: float = Field(1e-6, gt=0)
@@ -35,4 +35,14 @@ DPO = Entry(
     models=("policy", "reference (its cached log-probs)"),
     best_for="pairs of a better and a worse answer, without a reward model",
     watch="loss keeps falling long after the model is harmed: stop on KL (max_kl)",
+    elsewhere=MOVING,
+    paper_settings={"beta": 0.1, "learning_rate": 1e-6, "per_device_train_batch_size": 64},
+    traits=Traits(
+        formula="-log sigmoid(beta * (D_w - D_l)), D = log pi(y|x) - log ref(y|x)",
+        mechanism="raises the likelihood of better answers over worse ones, relative to the reference",
+        stability="likelihood of both sides can fall while the margin grows; seen in logps/chosen and KL",
+        complexity="reference log-probs once, beta and a learning rate",
+    ),
 )
+
+ENTRIES: tuple[Entry, ...] = (DPO,)

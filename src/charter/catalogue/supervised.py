@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charter.catalogue.entry import Entry, TermSpec
+from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
 
 
@@ -22,4 +22,12 @@ SFT = Entry(
     models=("policy",),
     best_for="teaching a format or a skill from good answers; the start of most recipes",
     watch="copies the answers' faults; many epochs memorise",
+    traits=Traits(
+        formula="-log pi(y|x), mean over tokens",
+        mechanism="imitates every token of the answers",
+        stability="stable; over-fits in a few epochs, seen in the evaluation loss",
+        complexity="one model, one pass, a learning rate",
+    ),
 )
+
+ENTRIES: tuple[Entry, ...] = (SFT,)

@@ -178,8 +178,8 @@ def _default_in(entry: Entry, name: str) -> str:
     return "-" if info is None else _shown(info.default)
 
 
-def _term(objective: str, weight: float) -> str:
-    return objective if weight == 1 else f"{weight:g} x {objective}"
+def _term(objective: str, weight: float | str) -> str:
+    return objective if weight == 1 else f"{weight} x {objective}"
 
 
 def _paper(paper: str) -> str:

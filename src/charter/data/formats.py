@@ -13,7 +13,7 @@ from charter.data.rows import OnBad, Row, Rows
 from charter.errors import DataError
 from charter.types import Group
 
-Wanted = Literal["sft", "preference", "unpaired", "prompts", "any"]
+Wanted = Literal["sft", "preference", "unpaired", "rated", "steps", "prompts", "any"]
 """What the caller trains on; decides which formats are accepted."""
 
 Kind = Literal["preference", "ranked", "rated", "unpaired", "completion", "messages", "text", "prompts"]
@@ -23,6 +23,8 @@ _ACCEPTED: dict[Wanted, tuple[Kind, ...]] = {
     "sft": ("completion", "messages", "text"),
     "preference": ("preference", "ranked", "rated"),
     "unpaired": ("unpaired", "preference"),
+    "rated": ("rated",),
+    "steps": (),
     "prompts": ("prompts",),
     "any": ("preference", "ranked", "rated", "unpaired", "completion", "messages", "text", "prompts"),
 }
@@ -40,6 +42,8 @@ _FIRST_MISSING: dict[Wanted, tuple[str, ...]] = {
     "sft": ("completion", "messages", "text"),
     "preference": ("chosen", "rejected", "ranks", "scores"),
     "unpaired": ("completion", "label"),
+    "rated": ("responses", "scores"),
+    "steps": ("prompt", "completions", "labels"),
     "prompts": ("prompt",),
     "any": ("messages", "prompt", "text", "chosen"),
 }

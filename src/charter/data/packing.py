@@ -11,13 +11,13 @@ itself, and to all of its segment's ancestors. Its position is its index in its
 own sample, as if the sample stood alone.
 
 Shapes: T tokens of the stream, U distinct (predicting position, label) pairs,
-N scored tokens over all samples, B samples.
+N scored tokens over all samples, B samples, R positions at which a reward is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -50,7 +50,8 @@ class Packed:
     """B samples as a flat stream of T tokens.
 
     Attributes:
-        input_ids_T: token ids; the last token of a sample predicts nothing and is left out.
+        input_ids_T: token ids; the last token of a sample predicts nothing and is left out,
+            unless a reward is read at it.
         positions_T: index of each token in its own sample.
         segments: see :class:`Segment`; every stream token is in exactly one.
         predictor_U: stream position whose hidden state predicts each distinct label.
@@ -59,6 +60,7 @@ class Packed:
         sample_N: which sample each scored token belongs to, ascending.
         num_samples: B.
         logical_tokens: tokens if every sample stood alone, unpadded.
+        read_R: stream position of each place a reward is read at, sample by sample.
     """
 
     input_ids_T: Ints
@@ -70,6 +72,7 @@ class Packed:
     sample_N: Ints
     num_samples: int
     logical_tokens: int
+    read_R: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @cached_property
     def lengths_B(self) -> Ints:
@@ -98,8 +101,13 @@ def stream_length(group: Group) -> int:
     return sum(map(len, inputs)) - (len(inputs) - 1) * (shared if shared >= MIN_SHARED else 0)
 
 
-def pack(samples: Sequence[Sample]) -> Packed:
+def pack(samples: Sequence[Sample], reads: Sequence[Sequence[int]] | None = None) -> Packed:
     """Pack rendered samples; order of samples is kept in ``sample_N``.
+
+    Args:
+        samples: rendered samples.
+        reads: for each sample the completion tokens (0-based, -1 = the last) at which a reward
+            is read. With it the stream keeps every sample's last token.
 
     Raises:
         ValueError: a sample has no token ids or no ``trained`` mask.
@@ -108,8 +116,8 @@ def pack(samples: Sequence[Sample]) -> Packed:
         if not sample.completion.token_ids or not sample.completion.trained:
             raise ValueError(f"sample {index} is not rendered: it has no token ids or no trained mask")
     sequences = [(*s.context.token_ids, *s.completion.token_ids) for s in samples]
-    builder = _Forest([sequence[:-1] for sequence in sequences])
-    predictors, labels, owners = [], [], []
+    builder = _Forest(sequences if reads is not None else [sequence[:-1] for sequence in sequences])
+    predictors, labels, owners, read = [], [], [], []
     for index, sample in enumerate(samples):
         start = len(sample.context.token_ids)
         at = start + np.flatnonzero(np.asarray(sample.completion.trained))
@@ -117,6 +125,10 @@ def pack(samples: Sequence[Sample]) -> Packed:
         predictors.append(builder.stream_position[index][at - 1])
         labels.append(np.asarray(sequences[index], dtype=np.int64)[at])
         owners.append(np.full(len(at), index, dtype=np.int64))
+        if reads is not None:
+            length = len(sample.completion.token_ids)
+            where = [start + token % length for token in reads[index]]
+            read.append(builder.stream_position[index][np.asarray(where, dtype=np.int64)])
     predictor_N, label_N = _concat(predictors), _concat(labels)
     # One key per (position, label): samples that share both share the log-probability.
     key_N = predictor_N * (int(label_N.max(initial=0)) + 1) + label_N
@@ -130,7 +142,8 @@ def pack(samples: Sequence[Sample]) -> Packed:
         unique_N=unique_N.astype(np.int64),
         sample_N=_concat(owners),
         num_samples=len(samples),
-        logical_tokens=sum(len(s) - 1 for s in sequences),
+        logical_tokens=sum(len(s) - (reads is None) for s in sequences),
+        read_R=_concat(read),
     )
 
 

@@ -94,19 +94,25 @@ class Template:
         context, completion = sample.context, sample.completion
         if completion.token_ids:
             trained = completion.trained or (True,) * len(completion.token_ids)
-            return Sample(self._context(context, where), replace(completion, trained=trained))
+            return replace(
+                sample,
+                context=self._context(context, where),
+                completion=replace(completion, trained=trained),
+            )
         if not completion.content:
-            return Sample(self._context(context, where), completion)
+            return replace(sample, context=self._context(context, where))
         if isinstance(context.content, str):
             if not isinstance(completion.content, str):
                 raise DataError("the context is text but the completion is turns", where=where)
-            return self._plain(context, completion, completion.content, where)
+            plain = self._plain(context, completion, completion.content, where)
+            return replace(plain, role=sample.role)
         answer = completion.content
         turns = (Message("assistant", answer),) if isinstance(answer, str) else answer
         context_ids, ids, trained_flags = self._encode_turns(context.content, turns, where)
-        return Sample(
-            replace(context, token_ids=tuple(context_ids)),
-            replace(completion, token_ids=tuple(ids), trained=tuple(trained_flags)),
+        return replace(
+            sample,
+            context=replace(context, token_ids=tuple(context_ids)),
+            completion=replace(completion, token_ids=tuple(ids), trained=tuple(trained_flags)),
         )
 
     def _context(self, context: Context, where: str) -> Context:

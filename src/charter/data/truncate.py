@@ -88,7 +88,7 @@ def _cut(
     # A prompt that waits for its completion needs room for one token of it too.
     if room < 1:
         return None
-    return Sample(context, _cut_completion(sample.completion, room))
+    return replace(sample, context=context, completion=_cut_completion(sample.completion, room))
 
 
 def _cut_context(context: Context, limit: int | None, mode: TruncationMode) -> Context:

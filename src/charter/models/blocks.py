@@ -59,9 +59,13 @@ def backbone(model: Any) -> nn.Module:
 
 
 def head_weight(model: Any) -> Tensor:
-    """The language-model head, ``(V, d)``; may be tied to the embedding."""
+    """The language-model head, ``(V, d)``; may be tied to the embedding.
+
+    A model with a reward head alone speaks through its embedding.
+    """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return inner.lm_head.weight  # type: ignore[no-any-return]
+    head = getattr(inner, "lm_head", None) or inner.get_input_embeddings()
+    return head.weight  # type: ignore[no-any-return]
 
 
 def linear(module: nn.Module, x: Tensor) -> Tensor:

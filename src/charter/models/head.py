@@ -113,6 +113,20 @@ def entropy(hidden_U: Tensor, weight: Tensor, temperature: float = 1.0) -> Tenso
 
 
 @torch.no_grad()
+def squared_probs(hidden_U: Tensor, weight: Tensor, temperature: float = 1.0) -> Tensor:
+    """Sum of the squared next-token probabilities, ``(U,)`` float32, without gradient.
+
+    The chance that two draws agree; the expected probability of a draw.
+    """
+    cast = weight.to(hidden_U.dtype)
+    out_U = torch.empty(len(hidden_U), dtype=torch.float32, device=hidden_U.device)
+    for rows in _chunks(len(hidden_U)):
+        logps = torch.log_softmax(_logits(hidden_U[rows], cast, temperature), dim=-1)
+        out_U[rows] = logps.mul_(2).exp_().sum(-1)
+    return out_U
+
+
+@torch.no_grad()
 def kl_divergence(hidden_U: Tensor, other_U: Tensor, weight: Tensor, other_weight: Tensor) -> Tensor:
     """Exact ``KL(p || q)`` of the next-token distributions in nats, ``(U,)`` float32, without gradient.
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charter.data.packing import Packed
+from charter.data.packing import Ints, Packed
 
 
 def logits(model: Any, packed: Packed, compute_dtype: torch.dtype = torch.float32) -> Tensor:
@@ -21,12 +21,29 @@ def logits(model: Any, packed: Packed, compute_dtype: torch.dtype = torch.float3
 
     The batch is rebuilt from the packed stream: one row per leaf of the forest.
     """
+    out, at_U = _forward(model, packed, packed.predictor_U, compute_dtype)
+    picked: Tensor = out.logits[at_U]
+    return picked
+
+
+def hidden(model: Any, packed: Packed, rows: Ints, compute_dtype: torch.dtype = torch.float32) -> Tensor:
+    """Final hidden states at some rows of the packed stream, through the backbone alone."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    out, at = _forward(inner.base_model, packed, rows, compute_dtype)
+    picked: Tensor = out.last_hidden_state[at]
+    return picked
+
+
+def _forward(
+    model: Any, packed: Packed, rows: Ints, compute_dtype: torch.dtype
+) -> tuple[Any, tuple[Tensor, Tensor]]:
+    """A right-padded forward, and where the rows of the packed stream are in it."""
     device = next(model.parameters()).device
-    rows, where_T = _leaf_rows(packed)
-    width = max(len(row) for row in rows)
-    ids = np.zeros((len(rows), width), dtype=np.int64)
-    mask = np.zeros((len(rows), width), dtype=np.int64)
-    for index, row in enumerate(rows):
+    leaves, where_T = _leaf_rows(packed)
+    width = max(len(row) for row in leaves)
+    ids = np.zeros((len(leaves), width), dtype=np.int64)
+    mask = np.zeros((len(leaves), width), dtype=np.int64)
+    for index, row in enumerate(leaves):
         ids[index, : len(row)] = packed.input_ids_T[row]
         mask[index, : len(row)] = 1
     with torch.autocast(device.type, compute_dtype, enabled=compute_dtype != torch.float32):
@@ -34,10 +51,9 @@ def logits(model: Any, packed: Packed, compute_dtype: torch.dtype = torch.float3
             input_ids=torch.from_numpy(ids).to(device),
             attention_mask=torch.from_numpy(mask).to(device),
             use_cache=False,
-        ).logits
-    at_U = where_T[packed.predictor_U]
-    picked: Tensor = out[torch.from_numpy(at_U[:, 0]).to(device), torch.from_numpy(at_U[:, 1]).to(device)]
-    return picked
+        )
+    at = where_T[rows]
+    return out, (torch.from_numpy(at[:, 0]).to(device), torch.from_numpy(at[:, 1]).to(device))
 
 
 def log_probs(model: Any, packed: Packed, temperature: float = 1.0) -> Tensor:

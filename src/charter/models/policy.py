@@ -26,6 +26,7 @@ from charter.data.render import Template
 from charter.errors import EnvironmentFault, TrainingFault, UserError
 from charter.models.check import check_adapter_fits, check_checkpoint
 from charter.models.hub import resolve
+from charter.models.reward import head_of, with_reward_head
 from charter.models.score import is_llama_style
 
 BASE = "base"
@@ -111,8 +112,10 @@ def load(name: str, *, bf16: bool = True) -> Policy:
     return Policy(model, _load_tokenizer(path, base), name=name, path=path, compute_dtype=dtype)
 
 
-def prepare_for_training(policy: Policy, options: TrainOptions) -> None:
+def prepare_for_training(policy: Policy, options: TrainOptions, dimensions: int | None = None) -> None:
     """Make the policy's weights trainable, in place.
+
+    With ``dimensions`` the model gets a reward head of so many outputs, unless it has one.
 
     LoRA: the base is frozen in the compute type and the adapter is float32.
     Full fine-tuning: all weights are float32, their own master copy. An adapter
@@ -124,6 +127,8 @@ def prepare_for_training(policy: Policy, options: TrainOptions) -> None:
         policy.model = policy.model.merge_and_unload()
         policy.derived = True
     policy.compute_dtype = torch.bfloat16 if options.bf16 else torch.float32
+    if dimensions is not None:
+        policy.model = _rewarding(policy.model, dimensions, options.seed)
     _quiet_dropout(policy.model)
     policy.model.eval()
     if options.use_peft:
@@ -136,6 +141,17 @@ def prepare_for_training(policy: Policy, options: TrainOptions) -> None:
         # No token goes without gradient: the padding token may be the end-of-turn token.
         policy.model.get_input_embeddings().padding_idx = None
         policy.derived = True
+
+
+def _rewarding(model: Any, dimensions: int, seed: int) -> Any:
+    if not hasattr(model, "score"):
+        return with_reward_head(model, dimensions, seed)
+    if head_of(model).out_features != dimensions:
+        raise UserError(
+            f"the reward model has {head_of(model).out_features} dimensions, the data {dimensions}",
+            fix="train from the language model, or on data with the same dimensions",
+        )
+    return model
 
 
 def save_policy(policy: Policy, directory: Path) -> None:
@@ -198,12 +214,14 @@ def _save_base(policy: Policy, directory: Path) -> None:
 def _add_lora(policy: Policy, options: TrainOptions) -> Any:
     from peft import LoraConfig, get_peft_model
 
+    rewards = hasattr(policy.model, "score")
     config = LoraConfig(
         r=options.lora_r,
         lora_alpha=options.lora_alpha,
         lora_dropout=options.lora_dropout,
         target_modules=list(options.lora_target_modules or ()) or "all-linear",
-        task_type="CAUSAL_LM",
+        task_type="SEQ_CLS" if rewards else "CAUSAL_LM",
+        modules_to_save=["score"] if rewards else None,
     )
     state = torch.random.get_rng_state()
     torch.manual_seed(options.seed)  # the adapter's first weights must not depend on what ran before
@@ -229,7 +247,8 @@ def _refuse_idle_adapters(model: Any) -> None:
     if not is_llama_style(model):
         return
     inner = model.get_base_model()
-    for where, layer in (("embed_tokens", inner.model.embed_tokens), ("lm_head", inner.lm_head)):
+    edges = {"embed_tokens": inner.model.embed_tokens, "lm_head": getattr(inner, "lm_head", None)}
+    for where, layer in edges.items():
         if isinstance(layer, BaseTunerLayer):
             raise UserError(
                 f"no adapter can be trained on {where}",
@@ -266,12 +285,16 @@ def _bit_sums(values: torch.Tensor) -> tuple[int, int]:
 
 
 def _load_model(path: Path, dtype: torch.dtype) -> Any:
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
     from transformers.utils import logging
+
+    written = json.loads((path / "config.json").read_text(encoding="utf-8")).get("architectures") or [""]
+    rewards = written[0].endswith("ForSequenceClassification")
+    kind = AutoModelForSequenceClassification if rewards else AutoModelForCausalLM
 
     logging.disable_progress_bar()
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = kind.from_pretrained(
             str(path), dtype=dtype, output_loading_info=True, trust_remote_code=False, use_safetensors=True
         )
     except (OSError, ValueError) as error:

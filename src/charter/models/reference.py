@@ -90,7 +90,7 @@ class ReferenceCache:
         return np.concatenate([self._logps[_key(s)] for s in samples])
 
     def _score(self, policy: Policy, groups: Sequence[Group]) -> None:
-        samples = [s for g in groups for s in g.samples]
+        samples = [s for g in groups for s in g.samples if s.role != "teacher"]
         with torch.no_grad():
             out = score(policy.model, pack(samples), compute_dtype=policy.compute_dtype)
         assert out.logps_N is not None

@@ -5,7 +5,8 @@ stream of :mod:`charter.data.packing`: shared prefixes once, no padding, the
 head only where something is scored. Other architectures run the padded forward
 of transformers (:mod:`charter.models.plain`), and say so once.
 
-Shapes: T stream tokens, U distinct scored positions, N scored tokens, d width.
+Shapes: T stream tokens, U distinct scored positions, N scored tokens, R positions at
+which a reward is read, Z dimensions of the reward, d width.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from charter.data.packing import Packed
-from charter.models import blocks, head, plain
+from charter.data.packing import Ints, Packed
+from charter.errors import EnvironmentFault
+from charter.models import blocks, head, plain, reward
 from charter.models.attention import AttentionPlan, attend
 from charter.models.fused import rms_norm, swiglu
 from charter.progress import say
 
-Output = Literal["logps", "entropy"]
+Output = Literal["logps", "entropy", "squared_probs", "reward"]
 
 
 _LOGPS: tuple[Output, ...] = ("logps",)
@@ -32,10 +34,19 @@ _LOGPS: tuple[Output, ...] = ("logps",)
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What was asked for, per scored token, float32; None when not asked."""
+    """What was asked for, float32; None when not asked.
+
+    Attributes:
+        logps_N: log-prob of each scored token; carries gradient.
+        entropy_N: entropy of the distribution it was drawn from, nats.
+        squared_probs_N: sum of the squared probabilities of that distribution.
+        reward_RZ: the reward head at ``packed.read_R``; carries gradient.
+    """
 
     logps_N: Tensor | None = None
     entropy_N: Tensor | None = None
+    squared_probs_N: Tensor | None = None
+    reward_RZ: Tensor | None = None
 
 
 def score(
@@ -53,7 +64,8 @@ def score(
     Args:
         model: a causal language model of transformers, plain or with a LoRA adapter.
         packed: from :func:`charter.data.packing.pack`.
-        outputs: names of :class:`Outputs` fields, without the shape suffix.
+        outputs: names of :class:`Outputs` fields, without the shape suffix. ``reward`` needs a
+            model with a reward head (:mod:`charter.models.reward`).
         compute_dtype: type of activations and matrix products; softmax, norms,
             residual stream and outputs are float32.
         temperature: logits are divided by it; the sampling temperature for rollouts.
@@ -61,18 +73,23 @@ def score(
     device = next(model.parameters()).device
     if not is_llama_style(model):
         _announce_padded(model)
-        logits_U = plain.logits(model, packed, compute_dtype)
-        return _from_logits(logits_U, packed, outputs, temperature)
+        return _padded(model, packed, outputs, compute_dtype, temperature)
     unique_N = torch.from_numpy(packed.unique_N).to(device)
-    hidden_U = hidden_states(model, packed, compute_dtype)
-    weight = blocks.head_weight(model)
-    logps_N = entropy_N = None
+    stream = _stream(model, packed, compute_dtype)
+    logps_N = entropy_N = squared_N = reward_RZ = None
+    if "reward" in outputs:
+        reward_RZ = reward.read(model, _normed(model, stream, packed.read_R, compute_dtype))
+    if set(outputs) - {"reward"}:
+        hidden_U = _normed(model, stream, packed.predictor_U, compute_dtype)
+        weight = blocks.head_weight(model)
     if "logps" in outputs:
         label_U = torch.from_numpy(packed.label_U).to(device)
         logps_N = head.log_probs(hidden_U, weight, label_U, temperature)[unique_N]
     if "entropy" in outputs:
         entropy_N = head.entropy(hidden_U, weight, temperature)[unique_N]
-    return Outputs(logps_N, entropy_N)
+    if "squared_probs" in outputs:
+        squared_N = head.squared_probs(hidden_U, weight, temperature)[unique_N]
+    return Outputs(logps_N, entropy_N, squared_N, reward_RZ)
 
 
 @torch.no_grad()
@@ -108,13 +125,24 @@ def divergence_of_hidden(
 
 def hidden_states(model: nn.Module, packed: Packed, compute_dtype: torch.dtype) -> Tensor:
     """Final hidden states at the scored positions, after the last norm, ``(U, d)``."""
+    return _normed(model, _stream(model, packed, compute_dtype), packed.predictor_U, compute_dtype)
+
+
+def _normed(model: nn.Module, stream: Tensor, rows: Ints, compute_dtype: torch.dtype) -> Tensor:
+    """The last norm, at some rows of the stream."""
+    stack: Any = blocks.backbone(model)
+    at = torch.from_numpy(rows).to(stream.device)
+    return rms_norm(stream[at], stack.norm.weight, blocks.shape_of(model.config).eps, compute_dtype)
+
+
+def _stream(model: nn.Module, packed: Packed, compute_dtype: torch.dtype) -> Tensor:
+    """The residual stream after the last layer, ``(T, d)`` float32."""
     stack: Any = blocks.backbone(model)
     shape = blocks.shape_of(model.config)
     device: torch.device = stack.embed_tokens.weight.device
     plan = AttentionPlan.of(packed.segments, device)
     ids_T = torch.from_numpy(packed.input_ids_T).to(device)
     positions_T = torch.from_numpy(packed.positions_T).to(device)
-    predictor_U = torch.from_numpy(packed.predictor_U).to(device)
     cos, sin = blocks.rope_tables(stack, positions_T, compute_dtype)
     # The residual stream stays in float32: it is small, and it is what bf16 rounding hurts most.
     stream = F.embedding(ids_T, stack.embed_tokens.weight).float()
@@ -125,7 +153,7 @@ def hidden_states(model: nn.Module, packed: Packed, compute_dtype: torch.dtype) 
         stream = stream + blocks.linear(layer.self_attn.o_proj, mixed)
         normed = rms_norm(stream, layer.post_attention_layernorm.weight, shape.eps, compute_dtype)
         stream = stream + _feed_forward(layer.mlp, normed)
-    return rms_norm(stream[predictor_U], stack.norm.weight, shape.eps, compute_dtype)
+    return stream
 
 
 def _feed_forward(block: Any, x: Tensor) -> Tensor:
@@ -139,15 +167,29 @@ def is_llama_style(model: Any) -> bool:
     return config.model_type in blocks.LLAMA_STYLE and config.hidden_act == "silu"
 
 
-def _from_logits(
-    logits_U: Tensor, packed: Packed, outputs: Collection[Output], temperature: float
+def _padded(
+    model: Any,
+    packed: Packed,
+    outputs: Collection[Output],
+    compute_dtype: torch.dtype,
+    temperature: float,
 ) -> Outputs:
-    logps = torch.log_softmax(logits_U.float() / temperature, dim=-1)
+    """:func:`score` through the forward of transformers."""
+    if "reward" in outputs:
+        if set(outputs) != {"reward"}:
+            raise EnvironmentFault(
+                f"{model.config.model_type} models give rewards or log-probs, not both in one forward"
+            )
+        hidden_R = plain.hidden(model, packed, packed.read_R, compute_dtype)
+        return Outputs(reward_RZ=reward.read(model, hidden_R))
+    logps = torch.log_softmax(plain.logits(model, packed, compute_dtype).float() / temperature, dim=-1)
     unique_N = torch.from_numpy(packed.unique_N).to(logps.device)
     label_U = torch.from_numpy(packed.label_U).to(logps.device)
+    probs = logps.detach().exp()
     return Outputs(
         logps_N=logps.gather(1, label_U[:, None])[:, 0][unique_N] if "logps" in outputs else None,
-        entropy_N=-(logps.exp() * logps).sum(-1).detach()[unique_N] if "entropy" in outputs else None,
+        entropy_N=-(probs * logps.detach()).sum(-1)[unique_N] if "entropy" in outputs else None,
+        squared_probs_N=probs.square().sum(-1)[unique_N] if "squared_probs" in outputs else None,
     )
 
 

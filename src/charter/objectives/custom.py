@@ -7,8 +7,8 @@
         h = beta * (scored.better(scored.logratios_B) - scored.worse(scored.logratios_B))
         return (1 - h).clamp_min(0)          # one loss per pair
 
-It returns one loss per unit of its data: per pair for preferences, per token
-for supervised data. Its keyword arguments are its options, and become flags of
+It returns one loss per unit of its data: per pair for preferences, per sample for
+labelled answers, per token for supervised data. Its keyword arguments are its options, and become flags of
 ``charter train``. A class works too: ``__init__`` takes the options, and
 ``__call__(scored)`` returns the losses; ``data`` and ``needs`` are attributes.
 """
@@ -30,9 +30,9 @@ from torch import Tensor
 from charter.errors import ConfigError, did_you_mean
 from charter.objectives.base import Layout, Need, Scored, Stats, Term, Unit
 
-DataKind = Literal["sft", "preference"]
+DataKind = Literal["sft", "preference", "unpaired"]
 Loss = Callable[[Scored], Tensor]
-_UNITS: Mapping[str, Unit] = {"sft": Unit.TOKEN, "preference": Unit.PAIR}
+_UNITS: Mapping[str, Unit] = {"sft": Unit.TOKEN, "preference": Unit.PAIR, "unpaired": Unit.SAMPLE}
 
 
 class CustomObjective:
@@ -67,7 +67,7 @@ class CustomObjective:
         self.name = name
         self.defaults = dict(defaults)
         self.data: DataKind = data
-        self.needs = frozenset(Need(need) for need in needs)
+        self.needs = frozenset({Need.LOGPS, *(Need(need) for need in needs)})
         self.options = dict(options or {})
         required = any(v is inspect.Parameter.empty for v in self.defaults.values())
         self._loss = make(**self.options) if self.options or not required else None
@@ -103,8 +103,9 @@ class CustomObjective:
         if not isinstance(losses, Tensor):
             raise ConfigError(f"objective {self.name!r} returned {type(losses).__name__}, not a tensor")
         unit = _UNITS[self.data]
-        weights = scored.layout.weight_P if unit is Unit.PAIR else None
-        expected = len(scored.layout.pairs_P2) if weights is not None else len(scored.layout.sample_N)
+        layout = scored.layout
+        weights = {Unit.PAIR: layout.weight_P, Unit.SAMPLE: layout.weight_B}.get(unit)
+        expected = len(layout.sample_N) if weights is None else len(weights)
         if losses.shape != (expected,):
             raise ConfigError(
                 f"objective {self.name!r} returned shape {tuple(losses.shape)}; "
@@ -115,13 +116,15 @@ class CustomObjective:
 
 
 def objective(
-    *, data: DataKind, needs: Iterable[Literal["reference"]] = ()
+    *, data: DataKind, needs: Iterable[str] = ()
 ) -> Callable[[Callable[..., Tensor]], CustomObjective]:
     """Make a function ``(scored, **options) -> losses`` an objective.
 
     Args:
-        data: ``preference`` (one loss per pair) or ``sft`` (one per token).
-        needs: ``reference`` to have ``scored.ref_logps_N`` filled in.
+        data: ``preference`` (one loss per pair), ``unpaired`` (per sample; ``scored.layout.value_B``
+            is 1 where it is desirable, else 0) or ``sft`` (per token).
+        needs: names of :class:`charter.objectives.base.Need`: ``reference`` to have
+            ``scored.ref_logps_N`` filled in, ``entropy``, ``sampler`` ...
     """
 
     def decorate(function: Callable[..., Tensor]) -> CustomObjective:

@@ -39,7 +39,7 @@ class DPO:
         loss_type: only ``sigmoid`` here.
     """
 
-    needs = frozenset({Need.REFERENCE})
+    needs = frozenset({Need.LOGPS, Need.REFERENCE})
 
     def __init__(self, beta: float = 0.1, loss_type: str = "sigmoid") -> None:
         if loss_type != "sigmoid":

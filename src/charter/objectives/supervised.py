@@ -19,7 +19,7 @@ class NLL:
     mean of sequence means.
     """
 
-    needs: frozenset[Need] = frozenset()
+    needs = frozenset({Need.LOGPS})
 
     def counts(self, layout: Layout) -> dict[str, float]:
         """One unit per trained token."""

@@ -220,7 +220,12 @@ class Recipe:
 
 def train_options(algorithm: str, given: Mapping[str, Any], where: str) -> TrainOptions:
     """Validate an algorithm's options; a TRL name that means something else here is explained."""
-    schema = lookup(algorithm, where=where).options
+    entry = lookup(algorithm, where=where)
+    schema = entry.options
+    if given.get("preset") == "paper":
+        if not entry.paper_settings:
+            raise ConfigError(f"preset: {algorithm} has no published settings of its own", where=where)
+        given = {**entry.paper_settings, **given}
     for key in given:
         if key not in schema.model_fields and (reason := explain_trl(key, algorithm)):
             raise ConfigError(f"{key}: {reason}", where=where)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from charter.catalogue import Entry, TrainOptions, lookup
+from charter.catalogue.options import MovingReference
 from charter.data.formats import Kind, LoadedData, load_groups
 from charter.data.prepare import Prepared, prepare
 from charter.errors import ConfigError
@@ -16,10 +17,13 @@ from charter.models.policy import Policy
 from charter.progress import say
 from charter.records import read_groups
 from charter.rundir import read_jsonl, sha256_file, sha256_json
+from charter.training.batch import Columns
 from charter.training.hooks import Hook
 from charter.training.loop import Loop, Resume
+from charter.training.references import ReferencePlan
 from charter.training.step import WeightedTerm
-from charter.training.terms import terms_of
+from charter.training.terms import by_name, terms_of
+from charter.types import Group
 
 
 @dataclass(frozen=True)
@@ -55,25 +59,29 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
     """
     entry = lookup(request.algorithm)
     terms = _terms(entry, request)
-    prepared = _prepare(_load(request.data, request.sampled, entry), policy, request.options)
+    prepared = _prepare(_load(request.data, request.sampled, entry, request.options), policy, request.options)
     for line in prepared.report.lines():
         say(f"data: {line}")
-    held_out: tuple[Any, ...] = ()
+    held_out: Sequence[Group] = ()
     if request.eval_data is not None:
-        held_out = _prepare(_load(request.eval_data, False, entry), policy, request.options).groups
+        loaded = _load(request.eval_data, False, entry, request.options)
+        held_out = _arranged(_prepare(loaded, policy, request.options).groups, entry, request.options)
     directory.mkdir(parents=True, exist_ok=True)
     hooks: list[Hook] = []
     if request.options.max_kl is not None:
         hooks.append(_kl_stop(policy, prepared, request.options))
+    groups = _arranged(prepared.groups, entry, request.options)
     loop = Loop(
         policy,
         terms,
         request.options,
-        prepared.groups,
+        groups,
         directory,
         data_fingerprint=_fingerprint(request, policy),
         eval_groups=held_out,
         hooks=hooks,
+        reference=_reference_plan(entry, request.options),
+        dimensions=_dimensions(terms, groups) if entry.trains == "reward" else None,
     )
     result = loop.run(request.resume)
     report = prepared.report
@@ -116,12 +124,39 @@ def _terms(entry: Entry, request: TrainRequest) -> tuple[WeightedTerm, ...]:
     return (WeightedTerm(own),)
 
 
-def _load(data: Any, sampled: bool, entry: Entry) -> LoadedData:
+def _load(data: Any, sampled: bool, entry: Entry, options: TrainOptions) -> LoadedData:
     if sampled:
         groups = read_groups(Path(data))
         kind: Kind = "preference" if entry.data == "preference" else "completion"
-        return LoadedData(tuple(groups), {}, kind, str(data))
-    return load_groups(data, entry.data)
+        loaded = LoadedData(tuple(groups), {}, kind, str(data))
+    else:
+        loaded = load_groups(data, entry.data)
+    if not entry.rows:
+        return loaded
+    changed: LoadedData = by_name(entry.rows)(loaded, options)
+    return changed
+
+
+def _arranged(groups: Sequence[Group], entry: Entry, options: TrainOptions) -> Sequence[Group]:
+    """What the entry trains on, made of the rendered groups."""
+    if not entry.arrange:
+        return groups
+    arranged: Sequence[Group] = by_name(entry.arrange)(groups, options)
+    return arranged
+
+
+def _dimensions(terms: Sequence[WeightedTerm], groups: Sequence[Group]) -> int:
+    """How many outputs the reward head has: one for each dimension the data speaks of."""
+    needs = {need for term in terms for need in term.objective.needs}
+    return len(Columns.of(groups, needs).dimensions)
+
+
+def _reference_plan(entry: Entry, options: TrainOptions) -> ReferencePlan:
+    if entry.reference == "behaviour":
+        return ReferencePlan("behaviour")
+    if isinstance(options, MovingReference) and options.sync_ref_model:
+        return ReferencePlan("moving", options.ref_model_mixup_alpha, options.ref_model_sync_steps)
+    return ReferencePlan()
 
 
 def _prepare(loaded: LoadedData, policy: Policy, options: TrainOptions) -> Prepared:

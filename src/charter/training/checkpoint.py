@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class TrainState:
         rng: torch's generator state.
         extra: plain data of hooks, by hook name.
         fingerprint: what the run was started with; resuming another is refused.
+        reference: weights of a reference that moves; else empty.
     """
 
     step: int
@@ -52,6 +53,7 @@ class TrainState:
     rng: Tensor
     extra: dict[str, Any]
     fingerprint: dict[str, Any]
+    reference: dict[str, Tensor] = field(default_factory=dict)
 
 
 def capture(
@@ -61,6 +63,7 @@ def capture(
     good: dict[str, Tensor],
     extra: dict[str, Any],
     fingerprint: dict[str, Any],
+    reference: dict[str, Tensor],
 ) -> TrainState:
     """Read the state off a running loop."""
     names = {id(p): name for name, p in parameters.items()}
@@ -70,7 +73,8 @@ def capture(
         for key, value in values.items()
     }
     weights = {name: p.detach() for name, p in parameters.items()}
-    return TrainState(step, weights, moments, good, torch.get_rng_state(), extra, fingerprint)
+    rng = torch.get_rng_state()
+    return TrainState(step, weights, moments, good, rng, extra, fingerprint, reference)
 
 
 def restore(state: TrainState, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
@@ -184,13 +188,15 @@ def _tidy(directory: Path) -> None:
 
 
 def _tensors(state: TrainState) -> list[Tensor]:
-    return [*state.weights.values(), *state.optimizer.values(), *state.good.values()]
+    kept = (state.weights, state.optimizer, state.good, state.reference)
+    return [tensor for part in kept for tensor in part.values()]
 
 
 def _write(path: Path, state: TrainState) -> None:
     save_file({k: v.contiguous() for k, v in state.weights.items()}, str(path / "weights.safetensors"))
-    if state.good:
-        save_file({k: v.contiguous() for k, v in state.good.items()}, str(path / "good.safetensors"))
+    for name, tensors in (("good", state.good), ("reference", state.reference)):
+        if tensors:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, str(path / f"{name}.safetensors"))
     save_file(
         {**{k: v.contiguous() for k, v in state.optimizer.items()}, "rng": state.rng},
         str(path / "optimizer.safetensors"),
@@ -210,12 +216,13 @@ def _read(path: Path) -> TrainState:
     state = json.loads((path / "state.json").read_text("utf-8"))
     tensors = load_file(str(path / "optimizer.safetensors"))
     rng = tensors.pop("rng")
-    good = path / "good.safetensors"
+    good, reference = path / "good.safetensors", path / "reference.safetensors"
     return TrainState(
         step=state["step"],
         weights=load_file(str(path / "weights.safetensors")),
         optimizer=tensors,
         good=load_file(str(good)) if good.exists() else {},
+        reference=load_file(str(reference)) if reference.exists() else {},
         rng=rng,
         extra=state["extra"],
         fingerprint=state["fingerprint"],

@@ -17,17 +17,20 @@ from charter.errors import Interrupted, TrainingFault, UserError
 from charter.interrupt import StopRequest, graceful
 from charter.models.policy import Policy, prepare_for_training, save_policy
 from charter.models.reference import ReferenceCache
-from charter.objectives.base import Need
+from charter.objectives.base import Need, Remembers
 from charter.progress import progress, say
 from charter.rundir import read_json, read_jsonl, write_json
 from charter.training import checkpoint
-from charter.training.batch import split
+from charter.training.batch import Columns, split
 from charter.training.hooks import Hook, Stop
 from charter.training.messages import difference, note, rows_of
 from charter.training.metrics import MetricsLog, check_trackers, open_trackers
 from charter.training.optimizer import learning_rate, make_optimizer
+from charter.training.references import Behaviour, Frozen, Moving, ReferenceLogps, ReferencePlan
+from charter.training.scoring import Scorer
 from charter.training.source import DatasetSource
 from charter.training.step import Stepper, WeightedTerm
+from charter.training.teacher import Teacher
 from charter.types import Group
 
 Resume = Literal["auto", "never"]
@@ -78,6 +81,9 @@ class Loop:
         data_fingerprint: identity of the groups; resuming on other data is refused.
         eval_groups: rendered groups for ``eval_steps``.
         hooks: see :mod:`charter.training.hooks`.
+        reference: what the terms that need a reference are held against.
+        teacher: what the terms that need a teacher are distilled from.
+        dimensions: outputs of the reward head to train; None = the language model is trained.
     """
 
     def __init__(
@@ -91,6 +97,9 @@ class Loop:
         data_fingerprint: str,
         eval_groups: Sequence[Group] = (),
         hooks: Sequence[Hook] = (),
+        reference: ReferencePlan | None = None,
+        teacher: Teacher | None = None,
+        dimensions: int | None = None,
     ) -> None:
         if options.eval_steps is not None and not eval_groups:
             raise UserError("eval_steps has no effect without evaluation data")
@@ -107,10 +116,15 @@ class Loop:
             "weights": policy.digest(),
             "options": {k: v for k, v in options.model_dump(mode="json").items() if k not in _FREE},
         }
-        prepare_for_training(policy, options)
+        prepare_for_training(policy, options, dimensions)
         self.optimizer = make_optimizer(policy.trainable(), options)
-        self.reference = self._reference(terms)
-        self.stepper = Stepper(policy, terms, self.optimizer, self.reference, options.max_grad_norm)
+        needs = frozenset(need for term in terms for need in term.objective.needs)
+        self.columns = Columns.of([*groups, *eval_groups], needs)
+        self.cache: ReferenceCache | None = None
+        self.reference = self._reference(reference or ReferencePlan()) if Need.REFERENCE in needs else None
+        self.teacher = teacher
+        scorer = Scorer(policy, needs, self.reference, teacher)
+        self.stepper = Stepper(policy, terms, self.optimizer, scorer, options.max_grad_norm)
         self.done = 0
         self.good: dict[str, Tensor] = {}
         self.good_step = 0
@@ -197,7 +211,7 @@ class Loop:
     def _one_step(self, log: MetricsLog) -> None:
         began = time.monotonic()
         groups = self.source.step(self.done)
-        batches = split(groups, self.options.tokens_per_microbatch)
+        batches = split(groups, self.options.tokens_per_microbatch, self.columns)
         rate = learning_rate(self.done, self.total, self.options)
         rng = torch.get_rng_state()
         try:
@@ -208,6 +222,9 @@ class Loop:
             raise TrainingFault(fault.what, where=where, fix=fault.fix) from None
         self.done += 1
         self.source.policy_updated(self.done)
+        for other in (self.reference, self.teacher):
+            if other is not None:
+                other.after_step(self.policy, self.done)
         values["seconds"] = time.monotonic() - began
         values["epoch"] = self.done / self.source.steps_per_epoch
         self._look(log, values)
@@ -227,7 +244,7 @@ class Loop:
         values: dict[str, float] = {}
         every = self.options.eval_steps
         if every is not None and (self.done % every == 0 or self.done == self.total):
-            batches = split(self.eval_groups, self.options.tokens_per_microbatch)
+            batches = split(self.eval_groups, self.options.tokens_per_microbatch, self.columns)
             values |= {f"eval_{k}": v for k, v in self.stepper.evaluate(batches).items()}
         for hook in self.hooks:
             found = hook.after_step(self.policy, self.done, self.done == self.total)
@@ -282,6 +299,10 @@ class Loop:
         self.good = state.good
         self.good_step = state.extra["good_step"]
         self.pending = state.extra["pending"]
+        if self.reference is not None:
+            self.reference.load_state(state.reference)
+        for objective, memory in zip(self._remembering(), state.extra["memories"], strict=True):
+            objective.load_state(memory)
         for hook in self.hooks:
             if hook.name in state.extra["hooks"]:
                 hook.restore(state.extra["hooks"][hook.name])
@@ -294,9 +315,16 @@ class Loop:
             "stopped": asdict(self.stopped) if self.stopped else None,
             "good_step": self.good_step,
             "pending": self.pending,
+            "memories": [objective.state() for objective in self._remembering()],
         }
         state = checkpoint.capture(
-            self.done, self.policy.trainable(), self.optimizer, self.good, extra, self.fingerprint
+            self.done,
+            self.policy.trainable(),
+            self.optimizer,
+            self.good,
+            extra,
+            self.fingerprint,
+            {} if self.reference is None else self.reference.state(),
         )
         checkpoint.save(self.directory / "checkpoints", state, self.options.save_total_limit)
 
@@ -314,22 +342,29 @@ class Loop:
 
     # -- reference ---------------------------------------------------------
 
-    def _reference(self, terms: Sequence[WeightedTerm]) -> ReferenceCache | None:
-        if not any(Need.REFERENCE in term.objective.needs for term in terms):
-            return None
+    def _reference(self, plan: ReferencePlan) -> ReferenceLogps:
+        if plan.kind == "behaviour":
+            return Behaviour()
+        if plan.kind == "moving":
+            return Moving(self.policy, plan.alpha, plan.every)
         parts = (self.fingerprint["weights"], self.policy.compute_dtype, self.fingerprint["data"])
-        return ReferenceCache(self.directory, ":".join(map(str, parts)))
+        self.cache = ReferenceCache(self.directory, ":".join(map(str, parts)))
+        return Frozen(self.cache)
 
     def _score_reference(self) -> None:
         """Score the reference now, while the policy still is it."""
-        if self.reference is None:
+        if self.cache is None:
             return
         groups = [*self.groups, *self.eval_groups]
         was_training = self.policy.model.training
         self.policy.model.eval()
         with progress("reference", len(groups)) as advance:
-            self.reference.fill(self.policy, groups, self.options.tokens_per_microbatch, advance)
+            self.cache.fill(self.policy, groups, self.options.tokens_per_microbatch, advance)
         self.policy.model.train(was_training)
+
+    def _remembering(self) -> list[Remembers]:
+        """Objectives with a memory beyond the step."""
+        return [t.objective for t in self.stepper.terms if isinstance(t.objective, Remembers)]
 
 
 def _total_steps(options: TrainOptions, source: DatasetSource) -> int:

@@ -16,10 +16,18 @@ from torch import Tensor, nn
 
 from charter.errors import TrainingFault
 from charter.models.policy import Policy
-from charter.models.reference import ReferenceCache
-from charter.models.score import score
-from charter.objectives.base import NO_STATS, Need, Objective, Scored, Stats, StepObjective, Term
+from charter.objectives.base import (
+    NO_STATS,
+    Need,
+    Objective,
+    Remembers,
+    Scored,
+    Stats,
+    StepObjective,
+    Term,
+)
 from charter.training.batch import MicroBatch
+from charter.training.scoring import Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class Stepper:
         policy: its trainable parameters are changed.
         terms: the loss.
         optimizer: over those parameters.
-        reference: cached log-probs, where a term needs them.
+        scorer: computes what the terms need.
         max_grad_norm: see :class:`charter.catalogue.options.TrainOptions`.
     """
 
@@ -53,14 +61,15 @@ class Stepper:
         policy: Policy,
         terms: Sequence[WeightedTerm],
         optimizer: torch.optim.Optimizer,
-        reference: ReferenceCache | None,
+        scorer: Scorer,
         max_grad_norm: float,
     ) -> None:
         self.policy = policy
         self.terms = tuple(terms)
         self.optimizer = optimizer
-        self.reference = reference
+        self.scorer = scorer
         self.max_grad_norm = max_grad_norm
+        self._learning = True  # False while evaluating: what objectives remember is not touched
 
     def step(self, batches: Sequence[MicroBatch], lr: float) -> StepResult:
         """One optimizer step over ``batches``.
@@ -68,6 +77,7 @@ class Stepper:
         Raises:
             TrainingFault: loss or gradient is not finite; the weights are as before.
         """
+        self._learning = True
         sums = self._accumulate(batches)
         parameters = list(self.policy.trainable().values())
         norm = float(nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
@@ -92,6 +102,7 @@ class Stepper:
         """
         training = self.policy.model.training
         self.policy.model.eval()
+        self._learning = False
         try:
             with torch.no_grad():
                 return self._accumulate(batches)
@@ -100,14 +111,19 @@ class Stepper:
 
     def _accumulate(self, batches: Sequence[MicroBatch]) -> dict[str, float]:
         counts = [self._counts(term, batches) for term in self.terms]
-        stats = [self._prepare(term, batches) for term in self.terms]
+        first = self.scorer(batches[0]) if len(batches) == 1 else None  # one batch is scored once
+        stats = [self._prepare(term.objective, batches, first) for term in self.terms]
         sums: dict[str, float] = defaultdict(float)
-        for batch in batches:
-            scored = self._score(batch)
-            loss = torch.zeros(())
+        ratios: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for index, batch in enumerate(batches):
+            scored = self.scorer(batch) if first is None else first
+            loss = torch.zeros((), device=self.scorer.device)
             for term, count, stat in zip(self.terms, counts, stats, strict=True):
-                for name, part in term.objective(scored, stat).items():
+                for name, part in term.objective(scored, stat[index]).items():
                     loss = loss + term.weight * _mean(part, count[name], name, sums)
+                    for metric, (above, below) in part.ratios.items():
+                        ratios[metric][0] += float(above)
+                        ratios[metric][1] += float(below)
             if not torch.isfinite(loss):
                 self.optimizer.zero_grad(set_to_none=True)
                 seen = "the weights are as before this step" if torch.is_grad_enabled() else "in evaluation"
@@ -117,18 +133,11 @@ class Stepper:
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
             sums["loss"] += float(loss.detach())
+        sums |= {metric: above / below for metric, (above, below) in ratios.items() if below}
         sums["tokens"] = float(sum(b.packed.logical_tokens for b in batches))
         sums["tokens_scored"] = float(sum(len(b.packed.sample_N) for b in batches))
         sums["tokens_computed"] = float(sum(len(b.packed.input_ids_T) for b in batches))
         return dict(sums)
-
-    def _score(self, batch: MicroBatch) -> Scored:
-        out = score(self.policy.model, batch.packed, compute_dtype=self.policy.compute_dtype)
-        assert out.logps_N is not None
-        reference = None
-        if self.reference is not None:
-            reference = torch.from_numpy(self.reference.logps(batch.samples))
-        return Scored(batch.layout, out.logps_N, reference)
 
     def _counts(self, term: WeightedTerm, batches: Sequence[MicroBatch]) -> dict[str, float]:
         totals: dict[str, float] = defaultdict(float)
@@ -137,16 +146,32 @@ class Stepper:
                 totals[name] += count
         return totals
 
-    def _prepare(self, term: WeightedTerm, batches: Sequence[MicroBatch]) -> Stats:
-        if Need.STEP_STATISTICS not in term.objective.needs:
-            return NO_STATS
-        objective: StepObjective = term.objective  # type: ignore[assignment]
-        totals: dict[str, Tensor] = {}
-        with torch.no_grad():
-            for batch in batches:
-                for name, value in objective.prepare(self._score(batch)).items():
-                    totals[name] = totals[name] + value if name in totals else value
-        return totals
+    @torch.no_grad()
+    def _prepare(
+        self, objective: Objective, batches: Sequence[MicroBatch], first: Scored | None
+    ) -> list[Stats]:
+        """Statistics over the step, as each micro-batch is given them."""
+        if not objective.needs & {Need.STEP_STATISTICS, Need.MISMATCHED}:
+            return [NO_STATS] * len(batches)
+        found = [self._statistics(objective, batch, first) for batch in batches]
+        names = list(dict.fromkeys(name for one in found for name in one))
+        whole = {name: torch.cat([one[name] for one in found if name in one]) for name in names}
+        stats = []
+        start = dict.fromkeys(names, 0)
+        for one in found:
+            own = {name: slice(start[name], start[name] + len(value)) for name, value in one.items()}
+            stats.append(Stats(whole, own))
+            start |= {name: part.stop for name, part in own.items()}
+        if isinstance(objective, Remembers) and self._learning:
+            objective.update(stats[0])
+        return stats
+
+    def _statistics(self, objective: Objective, batch: MicroBatch, first: Scored | None) -> dict[str, Tensor]:
+        step_objective: StepObjective = objective  # type: ignore[assignment]
+        if Need.MISMATCHED in objective.needs:
+            side = self.scorer.mismatched(batch)
+            return {} if side is None else step_objective.prepare(side)
+        return step_objective.prepare((first or self.scorer(batch)).detached())
 
 
 def _mean(part: Term, count: float, name: str, sums: dict[str, float]) -> Tensor:

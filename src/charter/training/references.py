@@ -1,0 +1,180 @@
+"""What a policy is held against while it trains.
+
+``frozen``: as it was before the first step, its log-probs scored once and kept
+on disk. ``moving``: a copy that follows the policy (TR-DPO, EMA). ``behaviour``:
+the policy that sampled the completions, whose log-probs the completions carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charter.errors import DataError
+from charter.models.policy import Policy
+from charter.models.reference import ReferenceCache
+from charter.models.score import score
+from charter.training.batch import MicroBatch
+from charter.types import Sample
+
+ReferenceKind = Literal["frozen", "moving", "behaviour"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePlan:
+    """Which reference, and how it moves; see :class:`Moving`."""
+
+    kind: ReferenceKind = "frozen"
+    alpha: float = 0.6
+    every: int = 512
+
+
+class ReferenceLogps(Protocol):
+    """Log-probs under a reference policy."""
+
+    def logps(self, policy: Policy, batch: MicroBatch) -> Tensor:
+        """Log-probs of the scored tokens of ``batch``, ``(N,)``, without gradient."""
+        ...
+
+    def after_step(self, policy: Policy, step: int) -> None:
+        """The policy has taken ``step`` optimizer steps."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint must hold of it."""
+        ...
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Put back what :meth:`state` returned."""
+        ...
+
+
+class Frozen:
+    """Cached log-probs of the policy as it was before the first step."""
+
+    def __init__(self, cache: ReferenceCache) -> None:
+        self.cache = cache
+
+    def logps(self, policy: Policy, batch: MicroBatch) -> Tensor:
+        """See :class:`ReferenceLogps`."""
+        return torch.from_numpy(self.cache.logps(batch.samples))
+
+    def after_step(self, policy: Policy, step: int) -> None:
+        """It does not move."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing: the cache is a file."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Nothing."""
+
+
+class Behaviour:
+    """The policy that sampled the completions."""
+
+    def logps(self, policy: Policy, batch: MicroBatch) -> Tensor:
+        """See :class:`ReferenceLogps`; raises DataError where a completion carries none."""
+        return sampler_logps(batch.samples)
+
+    def after_step(self, policy: Policy, step: int) -> None:
+        """It does not move."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing: the completions carry it."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Nothing."""
+
+
+class Moving:
+    """A copy of the trained weights that is mixed with the policy's every so many steps.
+
+    ``ref <- alpha * policy + (1 - alpha) * ref`` (Gorbatovski et al. 2024, 2404.09656,
+    equation 6). ``every=1`` with a small ``alpha`` is an exponential moving average.
+
+    Args:
+        policy: copied as it is now.
+        alpha: share of the policy in the mixture.
+        every: optimizer steps between mixtures.
+    """
+
+    def __init__(self, policy: Policy, alpha: float, every: int) -> None:
+        self.alpha, self.every = alpha, every
+        self.weights = {name: p.detach().clone() for name, p in policy.trainable().items()}
+
+    @torch.no_grad()
+    def logps(self, policy: Policy, batch: MicroBatch) -> Tensor:
+        """See :class:`ReferenceLogps`."""
+        with self._in(policy), _without_dropout(policy):
+            out = score(policy.model, batch.packed, compute_dtype=policy.compute_dtype)
+        assert out.logps_N is not None
+        return out.logps_N
+
+    @torch.no_grad()
+    def after_step(self, policy: Policy, step: int) -> None:
+        """Mix where it is time to."""
+        if step % self.every:
+            return
+        for name, parameter in policy.trainable().items():
+            self.weights[name].lerp_(parameter.detach(), self.alpha)
+
+    def state(self) -> dict[str, Tensor]:
+        """Its weights."""
+        return dict(self.weights)
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Put its weights back."""
+        for name, weight in self.weights.items():
+            weight.copy_(state[name])
+
+    @contextmanager
+    def _in(self, policy: Policy) -> Iterator[None]:
+        """The policy's model with the reference's weights."""
+        own = {name: p.data for name, p in policy.trainable().items()}
+        for name, parameter in policy.trainable().items():
+            parameter.data = self.weights[name]
+        try:
+            yield
+        finally:
+            for name, parameter in policy.trainable().items():
+                parameter.data = own[name]
+
+
+@contextmanager
+def _without_dropout(policy: Policy) -> Iterator[None]:
+    training = policy.model.training
+    policy.model.eval()
+    try:
+        yield
+    finally:
+        policy.model.train(training)
+
+
+def sampler_logps(samples: Collection[Sample]) -> Tensor:
+    """Log-probs recorded when the completions were sampled, of the scored tokens, ``(N,)``.
+
+    Raises:
+        DataError: a completion carries none.
+    """
+    parts = []
+    for sample in samples:
+        completion = sample.completion
+        if not completion.logps:
+            raise DataError(
+                "a completion carries no log-probs of the model that sampled it",
+                fix="sample with `charter sample`, which records them",
+            )
+        kept = np.asarray(completion.trained, dtype=bool)
+        if not sample.context.token_ids:
+            kept = kept.copy()
+            kept[0] = False
+        parts.append(np.asarray(completion.logps, dtype=np.float32)[kept])
+    return torch.from_numpy(np.concatenate(parts))
