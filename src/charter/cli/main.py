@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 import click
 import typer
@@ -80,6 +81,8 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    # What other libraries deprecate, nobody at a command line can act on.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         code = app(prog_name="charter", standalone_mode=False)
     except CharterError as error:

@@ -106,6 +106,8 @@ def _run_stage(context: Context, kind: str, options: Any, key: str) -> dict[str,
         result = RUNNERS[kind](context, options)
     except CharterError as error:
         error.add_note(f"in stage {context.number} ({kind})")
+        if isinstance(error, Interrupted):
+            error.fix = error.fix or "run the same command again to continue"
         raise
     say(f"{title}: {result['line']}  ({time.monotonic() - began:.0f} s)")
     return result

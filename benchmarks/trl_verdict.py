@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from common import Better, row, void
+from trl_methods import METHODS
 
 FIRST_LOSS = {"bf16": 1e-2, "fp32": 1e-5}
-"""How far the first loss may be from ln 2: policy and reference are still the same model."""
+"""How far the first loss may be from what it must be: policy and reference are still the same model.
+Where nothing is known beforehand (SFT, reward models), how far the two first losses may be apart."""
 FIRST_GRADIENT = {"bf16": 2e-2, "fp32": 1e-3}
 """How far the norms of the first gradient may be apart, relative: the weights are still equal."""
-CURVE = {"bf16": 8e-2, "fp32": 1e-4}
-"""How far two losses of the same step may be apart. Why bf16 needs so much: see README.md."""
 
 
 # -- agreement ----------------------------------------------------------------
@@ -23,16 +23,17 @@ def disagreement(ours: Mapping[str, Any], peer: Mapping[str, Any], dtype: str) -
     """Why two results are not of the same work, or None when they are."""
     if ours["ids"] != peer["ids"]:
         return "token ids or their order differ"
+    method = METHODS[ours["method"]]
     for result in (ours, peer):
-        first = abs(result["losses"][0] - math.log(2))
-        if not first <= FIRST_LOSS[dtype]:
-            return f"first loss of {result['variant']} is {result['losses'][0]:.6f}, not ln 2"
+        wanted = ours["losses"][0] if method.first_loss is None else method.first_loss
+        if not abs(result["losses"][0] - wanted) <= FIRST_LOSS[dtype]:
+            return f"first loss of {result['variant']} is {result['losses'][0]:.6f}, not {wanted:.6f}"
     norms = ours["grad_norms"][0], peer["grad_norms"][0]
     if not abs(norms[0] / norms[1] - 1) <= FIRST_GRADIENT[dtype]:
         return f"norms of the first gradient are {norms[0]:.5g} and {norms[1]:.5g}"
     gap = loss_gap(ours, peer)
-    if not gap <= CURVE[dtype]:
-        return f"losses differ by {gap:.2g}, more than {CURVE[dtype]:g}"
+    if not gap <= method.gap[dtype]:
+        return f"losses differ by {gap:.2g}, more than {method.gap[dtype]:g}"
     return None
 
 

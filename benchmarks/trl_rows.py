@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common import ROOT
+from trl_methods import METHODS
 
 from charter.rundir import write_jsonl
 
@@ -51,7 +52,10 @@ def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
             }
         )
     path = folder / f"{job['lengths']}.jsonl"
-    write_jsonl(path, rows)
+    method = METHODS[job["method"]]
+    write_jsonl(path, [method.rows(row, number) for number, row in enumerate(rows)])
+    if method.name == "rm":
+        model = _with_reward_head(model, folder)
     return {"model": str(model), "rows": str(path)}
 
 
@@ -62,6 +66,26 @@ def _model_folder(name: str, folder: Path) -> Path:
     if name != "tiny":
         return resolve(name)
     return Path(save_tiny(str(folder / "tiny"), max_position_embeddings=1024))
+
+
+def _with_reward_head(model: Path, folder: Path) -> Path:
+    """One reward model for both sides: the same head, and padding that never ends a text."""
+    import torch
+
+    from charter.models.policy import load
+    from charter.models.reward import with_reward_head
+
+    target = folder / "reward-model"
+    if not (target / "config.json").exists():
+        policy = load(str(model))
+        made = with_reward_head(policy.model, 1, seed=0)
+        made.score.to(torch.float32)
+        spare = next(t for t in policy.tokenizer.all_special_tokens if t != policy.tokenizer.eos_token)
+        policy.tokenizer.pad_token = spare
+        made.config.pad_token_id = policy.tokenizer.pad_token_id
+        made.save_pretrained(str(target))
+        policy.tokenizer.save_pretrained(str(target))
+    return target
 
 
 def _lengths(job: Mapping[str, Any], rng: random.Random) -> Iterator[tuple[int, int, int]]:

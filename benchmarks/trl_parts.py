@@ -1,4 +1,4 @@
-"""The parts of ``dpo_vs_trl.py`` that run in a process of their own: rows, Charter, TRL.
+"""The parts that run in a process of their own: rows, Charter, TRL.
 
 Every trainer reports the same things: losses, seconds and tokens of each
 optimizer step, seconds of the reference pass, peak memory, and a digest of the
@@ -14,17 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import dpo_rows
+import trl_rows
 from common import Clock, Neighbours, Span, peak_mib
+from trl_methods import METHODS, Ids
 
 from charter.rundir import now
 
-LEARNING_RATE, BETA, MAX_GRAD_NORM = 5e-6, 0.1, 1.0
+LEARNING_RATE, MAX_GRAD_NORM = 5e-6, 1.0
 TUNED_MICRO_BATCH = {"equal": 8, "lognormal": 2, "check": 2}
 """Pairs per micro-batch of the tuned peer; see README.md for how they were found."""
-
-Ids = tuple[Sequence[int], Sequence[int], Sequence[int]]
-"""Prompt, chosen and rejected token ids of one pair."""
 
 
 def run_part(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +31,7 @@ def run_part(job: Mapping[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(job["threads"])
     if job["part"] == "prepare":
-        return dpo_rows.prepare(job)
+        return trl_rows.prepare(job)
     return charter_run(job) if job["part"] == "charter" else trl_run(job)
 
 
@@ -42,31 +40,29 @@ def _digest(rows: Sequence[Ids]) -> str:
     return hashlib.sha256(repr([[list(part) for part in row] for row in rows]).encode()).hexdigest()
 
 
-def _logical(rows: Sequence[Ids]) -> int:
-    """Tokens of both sides of every pair, prompts counted twice, padding not at all."""
-    return sum(2 * len(prompt) + len(chosen) + len(rejected) for prompt, chosen, rejected in rows)
-
-
 # -- Charter --------------------------------------------------------------------
 
 
 def charter_run(job: Mapping[str, Any]) -> dict[str, Any]:
     """Train with the parts :class:`charter.training.loop.Loop` is made of, in the order of the rows."""
-    from charter.catalogue.preference import DPO, DPOOptions
+    from charter.catalogue import lookup
     from charter.data.formats import load_groups
     from charter.data.prepare import prepare as prepare_groups
     from charter.models.policy import load, prepare_for_training
     from charter.models.reference import ReferenceCache
-    from charter.training.batch import split
+    from charter.objectives.base import Need
+    from charter.training.batch import Columns, split
     from charter.training.optimizer import learning_rate, make_optimizer
     from charter.training.references import Frozen
     from charter.training.scoring import Scorer
     from charter.training.step import Stepper
-    from charter.training.terms import terms_of
+    from charter.training.terms import by_name, terms_of
 
-    options = DPOOptions(
+    method = METHODS[job["method"]]
+    entry = lookup(method.entry)
+    options = entry.options(
         learning_rate=LEARNING_RATE,
-        beta=BETA,
+        **method.options,
         max_steps=job["steps"],
         per_device_train_batch_size=job["pairs"],
         lr_scheduler_type="constant",
@@ -74,25 +70,27 @@ def charter_run(job: Mapping[str, Any]) -> dict[str, Any]:
         bf16=job["dtype"] == "bf16",
     )
     policy = load(job["model"], bf16=options.bf16)
-    groups = prepare_groups(load_groups(job["rows"]), policy.template).groups
-    rows: list[Ids] = [
-        (g.samples[0].context.token_ids, g.samples[0].completion.token_ids, g.samples[1].completion.token_ids)
-        for g in groups
-    ]
-    prepare_for_training(policy, options)
+    groups = prepare_groups(load_groups(job["rows"], method.data), policy.template).groups
+    rows = [method.ours(group) for group in groups]
+    if entry.arrange:
+        groups = tuple(by_name(entry.arrange)(groups, options))
+    prepare_for_training(policy, options, 1 if entry.trains == "reward" else None)
     optimizer = make_optimizer(policy.trainable(), options)
     neighbours, clock = Neighbours(), Clock()
+    terms = terms_of(entry, options)
+    needs = frozenset(need for term in terms for need in term.objective.needs)
     reference = ReferenceCache(Path(job["work"]), "benchmark")
-    reference.fill(policy, groups, options.tokens_per_microbatch)
+    if Need.REFERENCE in needs:
+        reference.fill(policy, groups, options.tokens_per_microbatch)
     reference_span, loaded = clock.mark(), peak_mib()
-    terms = terms_of(DPO, options)
-    scorer = Scorer(policy, terms[0].objective.needs, Frozen(reference))
+    columns = Columns.of(groups, needs)
+    scorer = Scorer(policy, needs, Frozen(reference))
     stepper = Stepper(policy, terms, optimizer, scorer, options.max_grad_norm)
     spans, losses, norms, computed = [], [], [], []
     for step in range(job["steps"]):
         mine = groups[step * job["pairs"] : (step + 1) * job["pairs"]]
         rate = learning_rate(step, job["steps"], options)
-        metrics = stepper.step(split(mine, options.tokens_per_microbatch), rate).metrics
+        metrics = stepper.step(split(mine, options.tokens_per_microbatch, columns), rate).metrics
         spans.append(clock.mark())
         losses.append(metrics["loss"])
         norms.append(metrics["grad_norm"])
@@ -105,11 +103,13 @@ def charter_run(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def trl_run(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Train with ``trl.DPOTrainer``: its defaults, or tuned."""
+    """Train with TRL's trainer: its defaults, or tuned."""
+    import trl
     from datasets import Dataset
     from transformers import AutoTokenizer, TrainerCallback
-    from trl import DPOConfig, DPOTrainer
 
+    method = METHODS[job["method"]]
+    trainer_class, config_class = (getattr(trl, name) for name in method.trainer)
     clock = Clock()
 
     class Marks(TrainerCallback):
@@ -124,7 +124,7 @@ def trl_run(job: Mapping[str, Any]) -> dict[str, Any]:
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             self.spans.append(clock.mark())
 
-    class Watched(DPOTrainer):
+    class Watched(trainer_class):  # type: ignore[misc, valid-type]
         """The trainer as it is; what passes through is noted."""
 
         reference = Span(0.0, 0.0)
@@ -151,19 +151,18 @@ def trl_run(job: Mapping[str, Any]) -> dict[str, Any]:
     own = _tuned(job) if job["part"] == "trl-tuned" else {}
     if job["dtype"] == "fp32":
         own |= {"bf16": False, "model_init_kwargs": {"dtype": "float32"}}
-    config = DPOConfig(
+    config = config_class(
         output_dir=job["work"],
         use_cpu=True,
         max_steps=job["steps"],
         learning_rate=LEARNING_RATE,
-        beta=BETA,
         max_grad_norm=MAX_GRAD_NORM,
         lr_scheduler_type="constant",
         train_sampling_strategy="sequential",
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        **({"per_device_train_batch_size": job["pairs"]} | own),
+        **({"per_device_train_batch_size": job["pairs"], **method.options, **method.peer_options} | own),
     )
     neighbours = Neighbours()
     marks = Marks()
@@ -176,13 +175,14 @@ def trl_run(job: Mapping[str, Any]) -> dict[str, Any]:
     )
     loaded = peak_mib()
     trainer.train()
-    ids: list[Ids] = [(r["prompt_ids"], r["chosen_ids"], r["rejected_ids"]) for r in trainer.train_dataset]
+    ids: list[Ids] = [method.theirs(row) for row in trainer.train_dataset]
     parts = config.gradient_accumulation_steps
     micro = [seen[i : i + parts] for i in range(0, len(seen), parts)]
-    losses = [sum(loss for loss, _ in step) / parts for step in micro]
+    share = parts if method.micro_losses == "mean" else 1
+    losses = [sum(loss for loss, _ in step) / share for step in micro]
     computed = [sum(size for _, size in step) for step in micro]
     settings = {**own, "weights": str(trainer.model.dtype).removeprefix("torch."), "bf16": config.bf16}
-    settings |= {k: getattr(config, k) for k in _SHOWN}
+    settings |= {k: getattr(config, k) for k in _SHOWN if hasattr(config, k)}
     return _result(
         job, ids, marks.spans, losses, norms, computed, trainer.reference, loaded, neighbours, settings
     )
@@ -206,10 +206,11 @@ _SHOWN = (
 def _tuned(job: Mapping[str, Any]) -> dict[str, Any]:
     # A divisor of the pairs, so that every micro-batch weighs the same in the mean.
     micro = job["tuned_micro_batch"] or math.gcd(job["pairs"], TUNED_MICRO_BATCH[job["lengths"]])
+    reference = {"precompute_ref_log_probs": True} if METHODS[job["method"]].precomputes else {}
     return {
         "model_init_kwargs": {"dtype": job["tuned_weights"]},
         "gradient_checkpointing": False,
-        "precompute_ref_log_probs": True,
+        **reference,
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": job["pairs"] // micro,
     }
@@ -230,18 +231,19 @@ def _result(
     neighbours: Neighbours,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """One trainer's report; see :func:`dpo_vs_trl.summary` for what is made of it."""
+    """One trainer's report; see :func:`trl_verdict.summary` for what is made of it."""
     pairs = job["pairs"]
     steps = [
         {
             "wall": round(span.wall, 4),
             "cpu": round(span.cpu, 4),
-            "tokens": _logical(rows[i * pairs : (i + 1) * pairs]),
+            "tokens": sum(map(METHODS[job["method"]].logical, rows[i * pairs : (i + 1) * pairs])),
             "computed": size,
         }
         for i, (span, size) in enumerate(zip(spans, computed, strict=True))
     ]
     return {
+        "method": job["method"],
         "variant": job["part"],
         "lengths": job["lengths"],
         "ids": _digest(rows),

@@ -20,12 +20,20 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 def code():
     sys.path.insert(0, str(BENCHMARKS))
     import common
-    import dpo_parts
-    import dpo_rows
-    import dpo_verdict
-    import dpo_vs_trl
+    import trl_methods
+    import trl_parts
+    import trl_rows
+    import trl_verdict
+    import vs_trl
 
-    yield SimpleNamespace(common=common, parts=dpo_parts, rows=dpo_rows, verdict=dpo_verdict, main=dpo_vs_trl)
+    yield SimpleNamespace(
+        common=common,
+        methods=trl_methods.METHODS,
+        parts=trl_parts,
+        rows=trl_rows,
+        verdict=trl_verdict,
+        main=vs_trl,
+    )
     sys.path.remove(str(BENCHMARKS))
 
 
@@ -42,12 +50,9 @@ def one_thread():
 # -- the real trainers ----------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def results(code, one_thread, tmp_path_factory):
-    pytest.importorskip("trl")
-    folder = tmp_path_factory.mktemp("dpo")
-    job = {"steps": 2, "pairs": 4, "lengths": "check", "threads": 1, "folder": str(folder)}
-    job |= {"tuned_weights": "float32", "tuned_micro_batch": None}
+def run_all(code, method, folder):
+    job = {"method": method, "steps": 2, "pairs": 4, "lengths": "check", "threads": 1}
+    job |= {"folder": str(folder), "tuned_weights": "float32", "tuned_micro_batch": None}
     rows = code.rows.prepare({**job, **code.rows.LENGTHS["check"], "model": "tiny"})
     found = {}
     for part in code.main.VARIANTS:
@@ -55,6 +60,22 @@ def results(code, one_thread, tmp_path_factory):
         work.mkdir()
         found[part] = code.parts.run_part({**job, **rows, "part": part, "dtype": "fp32", "work": str(work)})
     return found
+
+
+@pytest.fixture(scope="module")
+def results(code, one_thread, tmp_path_factory):
+    pytest.importorskip("trl")
+    return run_all(code, "dpo", tmp_path_factory.mktemp("dpo"))
+
+
+@pytest.mark.parametrize("method", ["sft", "kto", "rm"])
+def test_other_methods_agree_with_trl_in_float32(code, one_thread, tmp_path, method) -> None:
+    pytest.importorskip("trl")
+    found = run_all(code, method, tmp_path)
+    for peer in ("trl", "trl-tuned"):
+        assert code.verdict.disagreement(found["charter"], found[peer], "fp32") is None
+    ours = found["charter"]["losses"]
+    assert ours[0] != ours[1]
 
 
 @pytest.mark.parametrize("peer", ["trl", "trl-tuned"])
@@ -104,7 +125,14 @@ def test_rows_have_exactly_the_wanted_lengths_and_are_deterministic(code, tmp_pa
     for name in ("a", "b"):
         folder = tmp_path / name
         folder.mkdir()
-        job = {"steps": 2, "pairs": 3, "lengths": "equal", "folder": str(folder), "model": "tiny"}
+        job = {
+            "method": "dpo",
+            "steps": 2,
+            "pairs": 3,
+            "lengths": "equal",
+            "folder": str(folder),
+            "model": "tiny",
+        }
         made = code.rows.prepare({**job, **code.rows.LENGTHS["equal"]})
         texts.append(Path(made["rows"]).read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
@@ -133,6 +161,7 @@ def test_lognormal_lengths_stay_within_the_cap(code) -> None:
 def made_up(variant: str, seconds: float, reference: float = 0.0, mib: float = 100.0):
     step = {"cpu": seconds, "tokens": 600, "computed": 600}
     return {
+        "method": "dpo",
         "variant": variant,
         "ids": "same",
         "losses": [math.log(2), 0.68],
@@ -173,9 +202,9 @@ def test_ratios_are_taken_within_a_round(code) -> None:
         ("trl", {"losses": [math.log(2), 0.78]}, "differ by 0.1"),
         ("trl", {"grad_norms": [41.0, 30.0]}, "first gradient are 40 and 41"),
         ("trl", {"grad_norms": [math.nan, 30.0]}, "first gradient are 40 and nan"),
-        ("trl", {"losses": [0.75, 0.68]}, "not ln 2"),
+        ("trl", {"losses": [0.75, 0.68]}, "not 0.693147"),
         ("trl", {"losses": [math.log(2), math.nan]}, "differ by nan"),
-        ("charter", {"losses": [math.nan, 0.68]}, "not ln 2"),
+        ("charter", {"losses": [math.nan, 0.68]}, "not 0.693147"),
     ],
 )
 def test_a_row_is_void_when_the_work_was_not_the_same(code, variant, changes, reason) -> None:
@@ -223,7 +252,7 @@ def test_the_parent_stays_small() -> None:
     # A child's ru_maxrss is at least what its parent held when it was started.
     heavy = "sorted(m for m in ('torch', 'transformers', 'trl', 'numpy') if m in sys.modules)"
     out = subprocess.run(
-        [sys.executable, "-c", f"import sys, dpo_vs_trl; print({heavy})"],
+        [sys.executable, "-c", f"import sys, vs_trl; print({heavy})"],
         cwd=BENCHMARKS,
         capture_output=True,
         text=True,

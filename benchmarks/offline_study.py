@@ -1,0 +1,135 @@
+"""Every offline preference method on the same budget, and what it costs.
+
+    python benchmarks/offline_study.py                      # all cells that are not known yet, then the page
+    python benchmarks/offline_study.py --cell dpo,0.1,seed0 # one cell, measured again
+    python benchmarks/offline_study.py --page               # only the page, from what is known
+
+Budget of a cell: LoRA of rank 16, 256 pairs, completions of at most 48 tokens, one pass in steps of
+8 pairs. Every pair and unpaired objective of the catalogue at its default beta, and a sweep of beta
+for DPO, IPO and KTO, each with three seeds. Finished cells are kept under ``--cache`` one file each,
+so the same command continues an interrupted study.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from study_plan import Cell, cells_of_study, parse_cell
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "offline_study.json"
+
+
+def main() -> int:
+    """Run what is missing, then write results, page and plots."""
+    args = _arguments()
+    if args.worker:
+        from study_cell import run_cells
+
+        run_cells([parse_cell(name) for name in args.worker], args)
+        return 0
+    cache = Path(args.cache)
+    cells = cells_of_study(args.seeds)
+    if args.cell:
+        cells = [parse_cell(args.cell)]
+        cells[0].file(cache).unlink(missing_ok=True)
+    missing = [cell for cell in cells if not cell.file(cache).exists()]
+    if missing and not args.page:
+        _prepare(args)
+        _run(missing, cache, args)
+    if args.cell:
+        return _show(cells[0].file(cache))
+    from study_page import write_results
+
+    return write_results(cells_of_study(args.seeds), cache, RESULT, ROOT)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--cell", help="ALGORITHM,BETA,seedN: measure one cell again")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=256)
+    parser.add_argument("--tokens", type=int, default=48, help="most tokens of a completion")
+    parser.add_argument("--eval-prompts", type=int, default=100)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--workers", type=int, default=1, help="processes at once; more than 1 only on a GPU")
+    parser.add_argument("--limit", type=float, help="start no further cell after so many seconds")
+    parser.add_argument("--cache", default=str(ROOT / "runs" / "offline_study"))
+    parser.add_argument("--worker", nargs="*", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _prepare(args: argparse.Namespace) -> None:
+    """Sample and label the data once; every cell reads the same file."""
+    if not (Path(args.cache) / "data.json").exists():
+        _check(_start(["prepare"], args).wait(), "sampling the data")
+
+
+def _run(missing: Sequence[Cell], cache: Path, args: argparse.Namespace) -> None:
+    """Cells in processes of their own, ``--workers`` at a time, a few cells to a process."""
+    began = time.monotonic()
+    queue = _portions(missing, 1 if args.workers == 1 else 4)
+    running: list[tuple[subprocess.Popen[bytes], list[Cell]]] = []
+    done, total, stop = 0, len(missing), False
+    while running or not stop:
+        while not stop and len(running) < args.workers:
+            portion = next(queue, None)
+            over = args.limit is not None and time.monotonic() - began > args.limit
+            if portion is None or over:
+                stop = True
+                break
+            running.append((_start([cell.name for cell in portion], args), portion))
+        for process, portion in list(running):
+            if process.poll() is None:
+                continue
+            running.remove((process, portion))
+            failed = [cell.name for cell in portion if not cell.file(cache).exists()]
+            done += len(portion) - len(failed)
+            if failed:
+                print(f"failed: {', '.join(failed)} (see {cache / 'logs'})", file=sys.stderr)
+            spent = time.monotonic() - began
+            left = spent / max(done, 1) * (total - done)
+            print(f"{done}/{total}  {spent:.0f} s, about {left:.0f} s left  {portion[-1].name}", flush=True)
+        time.sleep(0.2)
+
+
+def _portions(cells: Sequence[Cell], size: int) -> Iterator[list[Cell]]:
+    for start in range(0, len(cells), size):
+        yield list(cells[start : start + size])
+
+
+def _start(names: Sequence[str], args: argparse.Namespace) -> subprocess.Popen[bytes]:
+    cache = Path(args.cache)
+    (cache / "logs").mkdir(parents=True, exist_ok=True)
+    log = cache / "logs" / f"{names[0].replace(',', '-')}.log"
+    given = [f"--{key.replace('_', '-')}={value}" for key, value in vars(args).items() if key in _PASSED]
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, __file__, *given, "--worker", *names], stdout=out, stderr=subprocess.STDOUT
+        )
+
+
+_PASSED = {"model", "pairs", "tokens", "eval_prompts", "learning_rate", "cache"}
+
+
+def _check(code: int, what: str) -> None:
+    if code:
+        raise SystemExit(f"{what} failed; see the log in the cache folder")
+
+
+def _show(file: Path) -> int:
+    if not file.exists():
+        return 1
+    print(file.read_text(encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""Runs cells of the offline study: train, answer the held-out prompts, measure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from study_plan import Cell, default_beta
+
+import charter
+from charter.catalogue import ENTRIES
+from charter.data.formats import load_groups
+from charter.data.packing import pack
+from charter.data.prepare import prepare
+from charter.engines.base import Sampling
+from charter.engines.local import LocalEngine
+from charter.engines.sample import sample_prompts
+from charter.evaluation.fluency import distinct, finished, kl_per_sequence, nll_under, words
+from charter.feedback.constitution import ConstitutionFeedback
+from charter.models.pairing import Reference
+from charter.models.policy import Policy
+from charter.rundir import machine, read_json, versions, write_json
+from charter.types import Group
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+CONSTITUTION = RECIPES / "quickstart.constitution.md"
+GENERATIONS = 8
+PROBE_PAIRS = 64
+STEP_PAIRS = 8
+
+Row = dict[str, Any]
+
+
+def run_cells(cells: Sequence[Cell], args: argparse.Namespace) -> None:
+    """Run cells one after the other in this process."""
+    cache = Path(args.cache)
+    for cell in cells:
+        if cell.algorithm == "prepare":
+            write_json(cache / "data.json", make_data(args))
+        else:
+            result = run_cell(cell, read_json(cache / "data.json") or {}, args)
+            cell.file(cache).parent.mkdir(parents=True, exist_ok=True)
+            write_json(cell.file(cache), result)
+
+
+# -- the data -------------------------------------------------------------------------
+
+
+def make_data(args: argparse.Namespace) -> Row:
+    """Pairs of the model's own answers, better and worse by the rules, and its held-out answers."""
+    policy = charter.load(args.model)
+    judge = Reward()
+    pool = _answers(policy, RECIPES / "quickstart" / "train.jsonl", GENERATIONS, args.tokens, seed=0)
+    pairs = [pair for group in pool for pair in _pairs(group, judge(group))]
+    random.Random(0).shuffle(pairs)
+    if len(pairs) < args.pairs:
+        raise SystemExit(f"only {len(pairs)} pairs of different reward, wanted {args.pairs}")
+    held = _held_out(policy, args, seed=0)
+    return {"pairs": pairs[: args.pairs], "base_rewards": [judge(group) for group in held]}
+
+
+class Reward:
+    """Share of the applicable principles an answer passes, 0 to 1."""
+
+    def __init__(self) -> None:
+        self.feedback = ConstitutionFeedback(charter.Constitution.load(CONSTITUTION))
+
+    def __call__(self, group: Group) -> list[float]:
+        """One reward per sample."""
+        (said,) = self.feedback.judge([group])
+        found: list[list[float]] = [[] for _ in group.samples]
+        for judgement in said:
+            if judgement.value is not None:
+                found[judgement.target.sample].append(judgement.value)  # type: ignore[union-attr]
+        return [statistics.fmean(values) for values in found]
+
+
+def _pairs(group: Group, rewards: Sequence[float]) -> list[Row]:
+    """The best answer against the worst, and the second best against the second worst."""
+    order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
+    prompt = [{"role": m.role, "content": m.content} for m in group.samples[0].context.content]  # type: ignore[union-attr]
+    rows = []
+    for better, worse in zip(order[:2], order[::-1][:2], strict=True):
+        if rewards[better] > rewards[worse]:
+            texts = [group.samples[i].completion.text for i in (better, worse)]
+            rows.append(
+                {
+                    "prompt": prompt,
+                    "chosen": [{"role": "assistant", "content": texts[0]}],
+                    "rejected": [{"role": "assistant", "content": texts[1]}],
+                }
+            )
+    return rows
+
+
+def _answers(
+    policy: Policy, file: Path, n: int, tokens: int, seed: int, limit: int | None = None
+) -> list[Group]:
+    prompts = prepare(load_groups(str(file), "prompts"), policy.template).groups[:limit]
+    engine = LocalEngine(policy.model, policy.tokenizer, compute_dtype=policy.compute_dtype)
+    return sample_prompts(
+        engine, prompts, n, Sampling(temperature=1.0, max_completion_length=tokens, seed=seed)
+    )
+
+
+def _held_out(policy: Policy, args: argparse.Namespace, seed: int) -> list[Group]:
+    file = RECIPES / "quickstart" / "heldout.jsonl"
+    return _answers(policy, file, 1, args.tokens, 1000 + seed, args.eval_prompts)
+
+
+# -- one cell --------------------------------------------------------------------------
+
+
+def run_cell(cell: Cell, data: Row, args: argparse.Namespace) -> Row:
+    """Train and measure; the row of the results."""
+    began = time.monotonic()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    entry = ENTRIES[cell.algorithm]
+    rows = _rows(entry.data, data["pairs"])
+    policy = charter.load(args.model)
+    run = charter.train(
+        cell.algorithm,
+        policy,
+        rows,
+        output_dir=Path(args.cache) / "work" / cell.name.replace(",", "_"),
+        resume="never",
+        **_options(cell, rows, args),
+    )
+    trained_in = time.monotonic() - began
+    held = _held_out(policy, args, cell.seed)
+    judge = Reward()
+    rewards = [value for group in held for value in judge(group)]
+    base = [value for values in data["base_rewards"] for value in values]
+    reference = Reference(None)
+    kl = kl_per_sequence(policy, reference, held)
+    moved = _displacement(policy, reference, data["pairs"][:PROBE_PAIRS])
+    return {
+        "cell": cell.name,
+        "algorithm": cell.algorithm,
+        "beta": cell.beta if cell.beta is not None else default_beta(entry),
+        "default_beta": cell.beta is None,
+        "seed": cell.seed,
+        "rewards": rewards,
+        "wins": [
+            float(mine > theirs) + 0.5 * (mine == theirs) for mine, theirs in zip(rewards, base, strict=True)
+        ],
+        "kl": kl.mean,
+        "kl_stderr": kl.stderr,
+        "words": words(held),
+        "finished": finished(held),
+        "distinct": distinct(held),
+        "nll": nll_under(policy, None, held),
+        "nll_base": nll_under(policy, reference, held),
+        "moved_chosen": moved[0],
+        "moved_rejected": moved[1],
+        "seconds": trained_in,
+        "memory_mib": _memory(),
+        "steps": run.result["steps"],
+        "last": {k: v for k, v in run.result["last"].items() if not k.startswith("seconds")},
+        "machine": machine(),
+        "versions": versions(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+
+
+def _rows(kind: str, pairs: Sequence[Row]) -> list[Row]:
+    if kind == "sft":
+        return [{"prompt": row["prompt"], "completion": row["chosen"]} for row in pairs]
+    return list(pairs)
+
+
+def _options(cell: Cell, rows: Sequence[Row], args: argparse.Namespace) -> Row:
+    entry = ENTRIES[cell.algorithm]
+    per_step = STEP_PAIRS * (2 if entry.data == "unpaired" else 1)  # a pair is two labelled answers
+    count = len(rows) * (2 if entry.data == "unpaired" else 1)
+    options: Row = {
+        "learning_rate": args.learning_rate,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 4,
+        "adam_beta2": 0.95,
+        "per_device_train_batch_size": per_step,
+        "max_steps": count // per_step,
+        "use_peft": True,
+        "lora_r": 16,
+        "save_steps": 10**6,
+        "seed": cell.seed,
+    }
+    if cell.beta is not None:
+        options["beta"] = cell.beta
+    return options
+
+
+def _displacement(policy: Policy, reference: Reference, pairs: Sequence[Row]) -> tuple[float, float]:
+    """Mean change of the log-prob of whole answers since the start: better ones, worse ones; nats."""
+    groups = prepare(load_groups(list(pairs), "preference"), policy.template).groups
+    moved: list[list[float]] = [[], []]
+    for start in range(0, len(groups), 16):
+        samples = [sample for group in groups[start : start + 16] for sample in group.samples]
+        packed = pack(samples)
+        now, before = Reference(policy.model).logps(policy, packed), reference.logps(policy, packed)
+        owner = torch.from_numpy(packed.sample_N).to(now.device)
+        total_B = torch.zeros(len(samples), device=now.device).index_add(0, owner, now - before)
+        for side in (0, 1):
+            moved[side] += total_B[side::2].tolist()
+    return statistics.fmean(moved[0]), statistics.fmean(moved[1])
+
+
+def _memory() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def read_cell(file: Path) -> Row:
+    """A finished cell."""
+    row: Row = json.loads(file.read_text(encoding="utf-8"))
+    return row

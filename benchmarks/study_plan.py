@@ -1,0 +1,88 @@
+"""The cells of the offline study: which method, which beta, which seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from charter.catalogue import ENTRIES, Entry
+from charter.errors import ConfigError, did_you_mean
+
+SWEEPS = {
+    "dpo": (0.03, 0.1, 0.3, 1.0, 3.0),
+    "ipo": (0.03, 0.1, 0.3, 1.0, 3.0),
+    "kto": (0.03, 0.1, 0.3, 1.0, 3.0),
+}
+"""Betas of the sweeps. A method's default beta is a cell anyway."""
+
+SPECIAL_DATA = {"modpo", "gdpo", "dpo-behaviour", "sdpo"}
+"""Methods that read other data (scores of other objectives, beliefs, sampler records) or loop over parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training run: ``beta`` None = the method's default."""
+
+    algorithm: str
+    beta: float | None
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """``ALGORITHM,BETA,seedN``."""
+        beta = "default" if self.beta is None else f"{self.beta:g}"
+        return f"{self.algorithm},{beta},seed{self.seed}"
+
+    def file(self, cache: Path) -> Path:
+        """Where its result is kept."""
+        return cache / "cells" / f"{self.name.replace(',', '_')}.json"
+
+
+def parse_cell(name: str) -> Cell:
+    """The cell called ``dpo,0.1,seed0``; ``prepare`` stands for the data alone.
+
+    Raises:
+        ConfigError: it is written otherwise, or names no algorithm.
+    """
+    if name == "prepare":
+        return Cell("prepare", None, 0)
+    parts = name.split(",")
+    if len(parts) != 3 or not parts[2].startswith("seed"):
+        raise ConfigError(f"cell {name!r} must look like dpo,0.1,seed0")
+    if parts[0] not in ENTRIES:
+        raise ConfigError(f"no algorithm {parts[0]!r}; {did_you_mean(parts[0], ENTRIES)}")
+    beta = None if parts[1] == "default" else float(parts[1])
+    if beta is not None and beta == default_beta(ENTRIES[parts[0]]):
+        beta = None
+    return Cell(parts[0], beta, int(parts[2].removeprefix("seed")))
+
+
+def compared() -> list[Entry]:
+    """The methods compared: imitation of the better answers, and everything on pairs or labels."""
+    return [
+        entry
+        for entry in ENTRIES.values()
+        if entry.trains == "policy"
+        and entry.name not in SPECIAL_DATA
+        and (entry.name == "sft" or (entry.data in ("preference", "unpaired") and entry.family in _FAMILIES))
+        and not entry.rows
+    ]
+
+
+_FAMILIES = ("preference", "unpaired")
+
+
+def default_beta(entry: Entry) -> float | None:
+    """The default of the option ``beta``; None where there is none."""
+    field = entry.options.model_fields.get("beta")
+    return None if field is None else float(field.default)
+
+
+def cells_of_study(seeds: int) -> list[Cell]:
+    """Every cell, the default of every method before the sweeps."""
+    cells = [Cell(entry.name, None, seed) for seed in range(seeds) for entry in compared()]
+    for seed in range(seeds):
+        for name, betas in SWEEPS.items():
+            default = default_beta(ENTRIES[name]) if name in ENTRIES else None
+            cells += [Cell(name, beta, seed) for beta in betas if name in ENTRIES and beta != default]
+    return cells
