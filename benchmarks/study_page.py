@@ -89,6 +89,7 @@ _MEANS = (
     "moved_chosen",
     "moved_rejected",
     "seconds",
+    "cpu_seconds",
     "memory_mib",
 )
 
@@ -111,7 +112,7 @@ def _measured(defaults: Sequence[Row]) -> Row:
             "win_rate": [round(v, 3) for v in s["win_rate"]],
             "kl": round(s["kl"], 2),
             "length": round(s["words"], 1),
-            "seconds": round(s["seconds"], 1),
+            "seconds": round(s["cpu_seconds"], 1),
             "where": WHERE,
         }
         for s in defaults
@@ -120,7 +121,7 @@ def _measured(defaults: Sequence[Row]) -> Row:
 
 _HEAD = (
     "| method | beta | win rate against base | reward | KL | words | ended | better answers "
-    "| worse answers | seconds | memory, MiB |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
+    "| worse answers | CPU seconds | memory, MiB |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
 )
 
 
@@ -142,7 +143,7 @@ def _line(s: Row) -> str:
         f"{s['finished']:.0%}",
         f"{s['moved_chosen']:+.1f}",
         f"{s['moved_rejected']:+.1f}",
-        f"{s['seconds']:.0f}",
+        f"{s['cpu_seconds']:.0f}",
         f"{s['memory_mib']:.0f}",
     )
     return "| " + " | ".join(cells) + " |"
@@ -174,8 +175,9 @@ warm-up, for every method alike. Methods on labelled answers see the same answer
 half. *KL* to the base model in nats per sequence, exact per token. *Better* and *worse answers*:
 mean change of the log-prob of the training pairs' answers, in nats; a falling better side is
 likelihood displacement. Intervals are 95%, resampling prompts with the answers of all seeds.
-*Seconds* and *memory* of training with loading and reference pass, several runs at once where the
-device is a GPU.
+*CPU seconds* (both cores
+together) and *memory* are those of training with loading; the reference pass is shared by all cells
+and counted in the first.
 
 One learning rate for all is not the best for each: read the table as what happens at the default
 beta on this budget, not as a ranking for all budgets.

@@ -1,35 +1,134 @@
-"""Bring the option tables in ``docs/algorithms/*.md`` up to date with the catalogue.
+"""Bring ``docs/algorithms/*.md`` up to date with the catalogue.
 
     python scripts/algorithm_tables.py
 
-Each page is written by hand but for what stands between the two markers.
+A page that begins with the mark is written whole. Of the others, written by hand, only what stands
+between the two markers is.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from charter.catalogue import ENTRIES, Entry
-from charter.catalogue.entry import option_json
+from charter.catalogue.entry import Data, option_json
+from charter.catalogue.from_trl import TRAINERS, trainers_of
 from charter.catalogue.options import TrainOptions
 
 PAGES = Path(__file__).parent.parent / "docs" / "algorithms"
 START, END = "<!-- options: written by scripts/algorithm_tables.py -->", "<!-- end of options -->"
+WHOLE = "<!-- this page is written by scripts/algorithm_tables.py -->"
+
+COLUMNS: dict[Data, str] = {
+    "sft": "`prompt` and `completion`; or `messages`; or `text`",
+    "preference": "`prompt`, `chosen`, `rejected`; or `prompt`, `responses` with `ranks` or `scores`",
+    "unpaired": "`prompt`, `completion`, `label`; or pairs, which are taken apart",
+    "rated": "`prompt`, `responses`, `scores`",
+    "attributes": "`prompt`, `response`, `scores` (`{name: number or null}`); or `responses`, each with such",
+    "steps": "`prompt`, `completions` (the steps of one answer), `labels`",
+    "prompts": "`prompt`",
+}
 
 
 def updated(text: str, entry: Entry) -> str:
-    """``text`` with the table between the markers written anew.
+    """``text`` with what this script writes written anew; no text = a new page.
 
     Raises:
         ValueError: the page lacks a marker.
     """
+    if not text or text.startswith(WHOLE):
+        return whole_page(entry)
     head, start, rest = text.partition(START)
     _, end, tail = rest.partition(END)
     if not (start and end):
         raise ValueError(f"the page of {entry.name} lacks a marker: {START} ... {END}")
     return f"{head}{START}\n{options_table(entry)}\n{END}{tail}"
+
+
+def whole_page(entry: Entry) -> str:
+    """The page of an algorithm, from its entry and the docstrings of its objectives."""
+    return "\n".join(_lines(entry)) + "\n"
+
+
+def _lines(entry: Entry) -> Iterator[str]:
+    traits = entry.traits
+    yield f"{WHOLE}\n\n# {entry.title} (`{entry.name}`)\n"
+    yield f"{_sentence(entry.best_for)} Paper: {_paper(entry.paper)}.\n"
+    yield f"## Loss\n\n```\n{traits.formula}\n```\n"
+    yield f"It {traits.mechanism}.\n"
+    for title, text in _objectives(entry):
+        yield f"### `{title}`\n\n{text}\n"
+    yield "## Data\n"
+    yield f"{COLUMNS[entry.data]}. Optional columns and all formats: [data](../data.md).\n"
+    if entry.rows:
+        yield _made("Rows are changed first", entry.rows)
+    if entry.arrange:
+        yield _made("What is trained on is made of them", entry.arrange)
+    yield "## Run it\n"
+    yield f"```\ncharter train {entry.name} --model smollm2-135m --data data.jsonl\n```\n"
+    yield "## When to use it, and what goes wrong\n"
+    yield f"- **Best for** {entry.best_for}."
+    yield f"- **Watch**: {entry.watch}."
+    yield f"- **Stability**: {traits.stability}."
+    yield f"- **Moving parts**: {traits.complexity}."
+    yield f"- **In memory**: {', '.join(entry.models)}. Reference: {entry.reference}.\n"
+    yield from _trl(entry)
+    yield from _published(entry)
+    yield f"## Options\n\n{START}\n{options_table(entry)}\n{END}"
+
+
+def _objectives(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Docstrings of the terms and of the functions they name, without how to call them."""
+    shown = set()
+    for dotted in dict.fromkeys(term.objective for term in entry.terms):
+        module, _, name = dotted.partition(":")
+        found = importlib.import_module(module)
+        text = inspect.getdoc(getattr(found, name)) or ""
+        for part in (name, *re.findall(r":func:`~?(\w+)`", text)):
+            if part not in shown and hasattr(found, part):
+                shown.add(part)
+                yield part, _said(getattr(found, part), module)
+
+
+def _said(thing: Any, module: str) -> str:
+    text = inspect.getdoc(thing) or ""
+    return _markdown(re.split(r"\n(?:Args|Returns|Raises|Attributes):\n", text)[0].strip(), module)
+
+
+def _made(what: str, dotted: str) -> str:
+    module, _, name = dotted.partition(":")
+    text = (inspect.getdoc(getattr(importlib.import_module(module), name)) or "").split("\n\n")[0]
+    return f"{what} (`{dotted}`): {_markdown(' '.join(text.split()), module)}\n"
+
+
+def _markdown(text: str, module: str) -> str:
+    """A docstring's reStructuredText as Markdown."""
+    text = re.sub(r":\w+:`~?([\w.]+)`", lambda found: f"`{found.group(1).rsplit('.', 1)[-1]}`", text)
+    return text.replace("``", "`")
+
+
+def _trl(entry: Entry) -> Iterator[str]:
+    configs = [
+        TRAINERS[name].config.rpartition(":")[2] or f"{name.upper()}Config"
+        for name in trainers_of(entry.name)
+    ]
+    if configs:
+        yield f"TRL: `{'`, `'.join(configs)}` ([coming from TRL](../from-trl.md)).\n"
+
+
+def _published(entry: Entry) -> Iterator[str]:
+    if entry.paper_settings:
+        yield "`preset: paper` sets what was published:\n"
+        yield "| option | value |\n|---|---|"
+        for name, value in entry.paper_settings.items():
+            yield f"| `{name}` | `{json.dumps(value)}` |"
+        yield ""
 
 
 def options_table(entry: Entry) -> str:
@@ -56,8 +155,22 @@ def _base_default(name: str) -> Any:
     return TrainOptions.model_fields[name].default
 
 
-if __name__ == "__main__":
+def _paper(paper: str) -> str:
+    return f"[{paper}](https://arxiv.org/abs/{paper})" if paper[:4].isdigit() else paper
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def main() -> None:
+    """Write every page."""
     for entry in ENTRIES.values():
         path = PAGES / f"{entry.name}.md"
-        path.write_text(updated(path.read_text(encoding="utf-8"), entry), encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(updated(text, entry), encoding="utf-8")
         print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

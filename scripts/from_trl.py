@@ -1,4 +1,4 @@
-"""Write ``docs/from-trl.md``: every field of TRL's SFT and DPO configs, and what it is here.
+"""Write ``docs/from-trl.md``: every field of TRL's configs, and what it is here.
 
     python scripts/from_trl.py
 
@@ -9,26 +9,39 @@ the installed TRL, so a page that is out of date fails the tests.
 from __future__ import annotations
 
 import dataclasses
+import importlib
+from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from charter.catalogue import ENTRIES
-from charter.catalogue.from_trl import FIELDS, TRL_VERSION, TrlField
+from charter.catalogue.from_trl import (
+    COMMAND_NAMES,
+    FIELDS,
+    TRAINERS,
+    TRL_VERSION,
+    Trainer,
+    TrlField,
+)
+from charter.catalogue.from_trl.field import ALL
 from charter.catalogue.options import TrainOptions
 
 PAGE = Path(__file__).parent.parent / "docs" / "from-trl.md"
 
 HEAD = f"""# Coming from TRL
 
-Every field of `SFTConfig` and `DPOConfig` of TRL {TRL_VERSION}, with what they inherit from transformers'
-`TrainingArguments`, and of the `ModelConfig` and `ScriptArguments` of TRL's command line. A field is
+Every field of the configs of TRL {TRL_VERSION} whose trainers do what an algorithm here does, and of those
+TRL has removed, with what they inherit from transformers' `TrainingArguments`, and of the `ModelConfig` and
+`ScriptArguments` of TRL's command line. A field is
 
 - **same**: the same name with the same meaning. Where the default differs, the table says why.
 - **renamed**: give it by the name in the next column.
 - **refused**: an error that names the reason: here it is always on, would do nothing, or is not offered.
   Nothing is accepted and then ignored.
+
+A field without a trainer in brackets is in every config.
 
 This page is generated from the table that gives the errors: `python scripts/from_trl.py`.
 
@@ -83,26 +96,59 @@ The data file is read as it is: TRL's formats, plain and conversational.
 
 
 def trl_defaults() -> dict[str, dict[str, Any]]:
-    """Default of each field, by config: ``sft``, ``dpo``, ``model``, ``script``."""
-    from trl import DPOConfig, ModelConfig, ScriptArguments, SFTConfig
+    """Default of each field, by trainer, and of ``model`` and ``script``."""
+    from transformers import TrainingArguments
+    from trl import ModelConfig, ScriptArguments
 
-    configs = {"sft": SFTConfig, "dpo": DPOConfig, "model": ModelConfig, "script": ScriptArguments}
-    return {name: {f.name: _default(f) for f in dataclasses.fields(cls)} for name, cls in configs.items()}
+    found = {"model": _defaults(ModelConfig), "script": _defaults(ScriptArguments)}
+    for name, trl in TRAINERS.items():
+        config = TrainingArguments
+        if trl.config:
+            module, _, cls = trl.config.partition(":")
+            config = getattr(importlib.import_module(module), cls)
+        found[name] = _defaults(config) | dict(trl.removed)
+        if not trl.config:
+            found[name] |= _BASE  # every trainer of TRL changed these
+    return found
+
+
+_BASE = {"logging_steps": 10, "gradient_checkpointing": True, "bf16": None}
 
 
 def default_of(row: TrlField, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """TRL's default of ``row`` for each algorithm it is about."""
+    """TRL's default of ``row`` for each trainer it is about."""
     shared = defaults["model"] | defaults["script"]
     return {
         name: defaults[name].get(row.name, shared.get(row.name))
-        for name in row.algorithms
+        for name in row.trainers
         if row.name in defaults[name] or row.name in shared
     }
 
 
+def our_default(row: TrlField, trainer: Trainer) -> Any:
+    """Our default of the option ``row`` says is the same, in the algorithm that stands for the trainer.
+
+    Raises:
+        KeyError: the algorithm has no such option.
+    """
+    return ENTRIES[TRAINERS[trainer].algorithm].options.model_fields[row.name].default
+
+
 def page(defaults: dict[str, dict[str, Any]]) -> str:
     """The whole page."""
-    return "\n".join([HEAD, *_sections(defaults), *_ours_alone()]) + "\n"
+    parts = [HEAD, *_algorithms(), *_sections(defaults), *_ours_alone()]
+    return "\n".join(parts) + "\n"
+
+
+def _algorithms() -> Iterator[str]:
+    yield "## Trainers and algorithms\n"
+    yield "| TRL | here | one setting of it there, an algorithm of its own here |"
+    yield "|---|---|---|"
+    for name, trl in TRAINERS.items():
+        config = f"`{trl.config.rpartition(':')[2]}`" if trl.config else f"`{name.upper()}Config` (removed)"
+        others = ", ".join(f"`{other}`" for other in trl.others)
+        yield f"| {config} | `{trl.algorithm}` | {others} |"
+    yield ""
 
 
 def _sections(defaults: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -117,24 +163,28 @@ def _sections(defaults: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def _line(row: TrlField, theirs: dict[str, Any]) -> str:
-    name = f"`{row.name}`" + (f" ({row.algorithms[0]})" if len(row.algorithms) == 1 else "")
+    name = f"`{row.name}`" + ("" if row.trainers == ALL else f" ({', '.join(row.trainers)})")
     status = f"**{row.to}**" if row.status == "renamed" else row.status
     about = "; ".join(part for part in (row.note, row.default) if part)
     return f"| {name} | {status} | {_shown(theirs)} | {_shown(_ours(row))} | {about} |"
 
 
 def _ours(row: TrlField) -> dict[str, Any]:
-    if row.status != "same":
+    if row.status != "same" or row.name in COMMAND_NAMES:
         return {}
-    options = {name: ENTRIES[name].options.model_fields for name in row.algorithms}
-    return {name: fields[row.name].default for name, fields in options.items() if row.name in fields}
+    return {trainer: our_default(row, trainer) for trainer in row.trainers}
 
 
 def _shown(values: dict[str, Any]) -> str:
+    """One word where all agree; else the commonest, and who differs from it."""
     words = {name: _word(value) for name, value in values.items()}
-    if len(set(words.values())) <= 1:
-        return next(iter(words.values()), "")
-    return ", ".join(f"{name} {word}" for name, word in words.items())
+    if not words:
+        return ""
+    ((common, count),) = Counter(words.values()).most_common(1)
+    if count == len(words):
+        return common
+    rest = ", ".join(f"{name} {word}" for name, word in words.items() if word != common or count == 1)
+    return rest if count == 1 else f"{common}; {rest}"
 
 
 def _word(value: Any) -> str:
@@ -144,12 +194,13 @@ def _word(value: Any) -> str:
         return "[" + ", ".join(str(item) for item in value) + "]"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"`{value}`" if value != "" else "empty"
+    text = str(value).replace("\n", "\\n")
+    return f"`{text}`" if text else "empty"
 
 
 def _ours_alone() -> Iterator[str]:
     known = {field.name for field in FIELDS}
-    yield "## Options TRL does not have\n"
+    yield "## Options of every algorithm that TRL does not have\n"
     yield "| option | default | meaning |"
     yield "|---|---|---|"
     for name, info in TrainOptions.model_fields.items():
@@ -160,6 +211,10 @@ def _ours_alone() -> Iterator[str]:
 def _cell(text: str) -> str:
     """One line of text that a table cell can hold."""
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def _defaults(config: type) -> dict[str, Any]:
+    return {field.name: _default(field) for field in dataclasses.fields(config)}
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

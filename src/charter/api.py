@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from charter.catalogue import lookup
+from charter.catalogue import TrainOptions, lookup
 from charter.constitution import Constitution
 from charter.data.formats import LoadedData, groups_of, load_groups
 from charter.data.prepare import prepare
@@ -26,7 +26,7 @@ from charter.models.policy import Policy
 from charter.models.policy import load as _load
 from charter.pipeline.recipe import Recipe, train_options
 from charter.pipeline.runner import run_recipe
-from charter.pipeline.training import TrainRequest
+from charter.pipeline.training import TrainRequest, read_data
 from charter.pipeline.training import train as _train
 from charter.progress import progress
 from charter.rundir import RunDir
@@ -51,9 +51,22 @@ class Run:
     result: Mapping[str, Any]
 
 
-def load(name: str = "smollm2-135m", *, bf16: bool = True) -> Policy:
-    """Load a policy: a known name, a hub id, a checkpoint or adapter folder, or a run directory."""
-    return _load(name, bf16=bf16)
+def load(
+    name: str = "smollm2-135m",
+    *,
+    bf16: bool = True,
+    device: str | None = None,
+    load_in_4bit: bool = False,
+) -> Policy:
+    """Load a policy: a known name, a hub id, a checkpoint or adapter folder, or a run directory.
+
+    Args:
+        name: which.
+        bf16: compute in bfloat16; off = float32.
+        device: where it computes; None = the first CUDA device, or the CPU where there is none.
+        load_in_4bit: quantise the linear layers to four bits (needs bitsandbytes).
+    """
+    return _load(name, bf16=bf16, device=device, load_in_4bit=load_in_4bit)
 
 
 def sample(
@@ -118,10 +131,11 @@ def train(
     settings = train_options(algorithm, options, f"charter.train({algorithm!r})")
     if not isinstance(data, (str, Path)):
         data = list(data)
-    load_check(algorithm, data, eval_data)
+    load_check(algorithm, data, eval_data, settings)
     run = RunDir(Path(output_dir) if output_dir is not None else _free_directory(algorithm))
     with run.lock():
-        trained = _policy(policy)
+        # Loaded in the type it is computed in: float32 training must not start from rounded weights.
+        trained = policy if isinstance(policy, Policy) else load(str(policy), bf16=settings.bf16)
         request = TrainRequest(
             algorithm=algorithm,
             options=settings,
@@ -137,12 +151,13 @@ def train(
     return Run(run.path, trained, result)
 
 
-def load_check(algorithm: str, data: Any, eval_data: Any = None) -> int:
+def load_check(algorithm: str, data: Any, eval_data: Any = None, options: TrainOptions | None = None) -> int:
     """Read the data and find its mistakes before a model loads; returns the number of rows."""
     entry = lookup(algorithm)
+    options = options or entry.options()
     if eval_data is not None:
-        load_groups(eval_data, entry.data)
-    return len(load_groups(data, entry.data).groups)
+        read_data(eval_data, entry, options)
+    return len(read_data(data, entry, options).groups)
 
 
 def run(recipe: str | Path, output_dir: str | Path | None = None, *, fresh: bool = False) -> dict[str, Any]:

@@ -6,6 +6,7 @@ was sampled is what is trained on: nothing is tokenised twice.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -87,6 +88,19 @@ def read_groups(path: Path) -> list[Group]:
                 f"not a row of sampled groups ({type(error).__name__}: {error})", where=f"{path}:{number}"
             ) from None
     return groups
+
+
+def is_groups_file(data: Any) -> bool:
+    """Whether ``data`` is a file that :func:`write_groups` wrote, by its first line."""
+    if not isinstance(data, (str, Path)) or not str(data).endswith(".jsonl") or not Path(data).is_file():
+        return False
+    with Path(data).open(encoding="utf-8", errors="replace") as file:
+        line = file.readline()
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(row, dict) and row.keys() >= {"samples", "judgements", "source"}
 
 
 def _sample_to_json(sample: Sample) -> dict[str, Any]:

@@ -124,7 +124,10 @@ class PairTarget:
 
 @dataclass(frozen=True, slots=True)
 class SegmentTarget:
-    """A judgement about a span of one sample's completion tokens (a reasoning step)."""
+    """A judgement about a span of one sample's completion tokens (a reasoning step).
+
+    Until a completion is rendered, the span is in characters of its text.
+    """
 
     sample: int
     start: int

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from charter.catalogue import ENTRIES, Entry
+from charter.catalogue import measured as measured_module
 from charter.cli.algorithms import algorithms_command
 from charter.errors import ConfigError
 
@@ -57,7 +58,14 @@ def test_a_page_without_markers_is_an_error(tables: ModuleType) -> None:
 def test_catalogue_names_every_algorithm(capsys: pytest.CaptureFixture[str]) -> None:
     out = printed(capsys)
     for entry in ENTRIES.values():
-        assert re.search(rf"^ {entry.name} .*{entry.data}.*{entry.paper}", out, flags=re.MULTILINE)
+        assert re.search(rf"^ {entry.name} ", out, flags=re.MULTILINE), entry.name
+        assert re.search(rf"^{entry.family}$", out, flags=re.MULTILINE), entry.family
+
+
+def test_families_stand_together(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys).splitlines()
+    heads = [line for line in lines if line in {entry.family for entry in ENTRIES.values()}]
+    assert len(heads) == len(set(heads)) > 2
 
 
 def test_no_names_may_be_none(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,8 +76,13 @@ def test_no_names_may_be_none(capsys: pytest.CaptureFixture[str]) -> None:
 @each
 def test_one_page_has_everything(capsys: pytest.CaptureFixture[str], entry: Entry) -> None:
     out = " ".join(printed(capsys, entry.name).split())
-    for text in (entry.title, entry.paper, entry.terms[0].objective, entry.reference):
-        assert text in out
+    traits = entry.traits
+    texts = [entry.title, entry.paper, entry.reference, entry.watch, entry.best_for, traits.formula]
+    for text in (*texts, traits.mechanism, traits.stability, traits.complexity, *entry.models):
+        assert " ".join(text.split()) in out
+    assert entry.terms[0].objective in out.replace(" ", "")
+    for name in entry.paper_settings:
+        assert name in out
     for name in entry.options.model_fields:
         assert name in out
     assert "One of: linear, cosine, constant, constant_with_warmup." in out
@@ -88,11 +101,56 @@ def test_comparison_shows_what_differs(capsys: pytest.CaptureFixture[str]) -> No
     assert "weight_decay" not in out
 
 
+def test_comparison_has_every_aspect_of_every_pair_of_entries(capsys: pytest.CaptureFixture[str]) -> None:
+    names = list(ENTRIES)
+    for one, other in zip(names, [*names[1:], names[0]], strict=True):
+        out = printed(capsys, "compare", one, other)
+        for label in (
+            "objective", "mechanism", "stability", "complexity", "data", "reference", "in memory",
+            "best for", "watch out", "measured here",
+        ):  # fmt: skip
+            assert re.search(rf"^ {label} +\S", out, flags=re.MULTILINE), (one, other, label)
+
+
+def test_what_was_measured_is_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"win_rate": [0.6, 0.55, 0.65], "kl": 2.5, "length": 30, "seconds": 12, "where": "docs/x.md"}
+    monkeypatch.setattr(measured_module, "_table", lambda: {"dpo": found})
+    out = " ".join(printed(capsys, "dpo").split())
+    assert "wins 60% (95% interval 55% to 65%), KL 2.5 nats, 30 tokens an answer, 12 s; docs/x.md" in out
+    assert "not measured" in printed(capsys, "sft")
+    (dpo,) = json.loads(printed(capsys, "dpo", json=True))
+    assert dpo["measured"]["win_rate"] == [0.6, 0.55, 0.65]
+
+
+def test_measured_names_are_entries_and_have_the_shape() -> None:
+    for name, values in measured_module._table().items():
+        assert name in ENTRIES
+        assert set(values) <= {"win_rate", "kl", "length", "seconds", "where"}
+        assert measured_module.measured(name) is not None
+
+
+def test_a_new_page_is_written_whole_and_stays_so(tables: ModuleType) -> None:
+    entry = ENTRIES["dpo"]
+    page = tables.updated("", entry)
+    assert page.startswith(tables.WHOLE) and tables.updated(page, entry) == page
+    for text in (entry.traits.formula, entry.best_for, entry.watch, entry.paper):
+        assert text in page
+    assert all(f"| `{name}` |" in page for name in entry.options.model_fields)
+
+
 def test_json_is_every_entry(capsys: pytest.CaptureFixture[str]) -> None:
     entries = json.loads(printed(capsys, json=True))
     assert [entry["name"] for entry in entries] == list(ENTRIES)
-    options = {option["name"]: option for option in entries[1]["options"]}
+    for entry in entries:
+        assert {"family", "paper", "data", "models", "reference", "title", "measured"} <= set(entry)
+        made = ENTRIES[entry["name"]].options.model_fields
+        assert [option["name"] for option in entry["options"]] == list(made)
+    dpo = next(entry for entry in entries if entry["name"] == "dpo")
+    options = {option["name"]: option for option in dpo["options"]}
     assert options["beta"]["default"] == 0.1 and options["beta"]["type"] == "float"
+    assert dpo["trl"] == ["DPOConfig"]
 
 
 def test_json_of_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,5 +111,5 @@ def test_batch_size_is_rows_per_step() -> None:
 
 
 def test_own_options_are_those_beyond_the_common_ones() -> None:
-    assert ENTRIES["dpo"].own_options()[-2:] == ["beta", "loss_type"]
-    assert ENTRIES["sft"].own_options() == []
+    assert ENTRIES["dpo"].own_options()[3:6] == ["beta", "loss_type", "loss_weights"]
+    assert ENTRIES["pretrain"].own_options() == []

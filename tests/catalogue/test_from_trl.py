@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import importlib
 import importlib.util
 import re
 from collections import Counter
@@ -12,7 +14,15 @@ from typing import Any
 import pytest
 
 from charter.catalogue import ENTRIES, TrainOptions
-from charter.catalogue.from_trl import COMMAND_NAMES, FIELDS, TRL_VERSION, explain_trl, trl_fields
+from charter.catalogue.from_trl import (
+    COMMAND_NAMES,
+    FIELDS,
+    TRAINERS,
+    TRL_VERSION,
+    Trainer,
+    explain_trl,
+    trl_fields,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,32 +60,40 @@ def plain(value: Any) -> Any:
 # -- the table against TRL ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("algorithm", ["sft", "dpo"])
+each = pytest.mark.parametrize("trainer", list(TRAINERS))
+
+
+@each
 def test_every_field_of_the_config_is_in_the_table(
-    defaults: dict[str, dict[str, Any]], algorithm: str
+    defaults: dict[str, dict[str, Any]], trainer: Trainer
 ) -> None:
-    known = {*defaults[algorithm], *defaults["model"], *defaults["script"]}
-    assert set(trl_fields(algorithm)) == known
+    known = {*defaults[trainer], *defaults["model"], *defaults["script"]}
+    assert {row.name for row in FIELDS if trainer in row.trainers} == known
 
 
-def test_fields_of_both_configs_are_in_one_row(defaults: dict[str, dict[str, Any]]) -> None:
-    for row in FIELDS:
-        if row.name == "loss_type":
-            continue
-        has_it = {name for name in ("sft", "dpo") if row.name in defaults[name]}
-        assert set(row.algorithms) == (has_it or {"sft", "dpo"}), row.name
+def test_removed_fields_are_gone_from_the_installed_trl(script: ModuleType) -> None:
+    for name, trl in TRAINERS.items():
+        if trl.config:
+            module, _, cls = trl.config.partition(":")
+            installed = {f.name for f in dataclasses.fields(getattr(importlib.import_module(module), cls))}
+            assert set(trl.removed).isdisjoint(installed), name
 
 
 def test_defaults_are_trls_unless_the_table_says_why(
     script: ModuleType, defaults: dict[str, dict[str, Any]]
 ) -> None:
+    wrong = []
     for row in FIELDS:
         if row.status != "same" or row.name in COMMAND_NAMES:
             continue
-        for algorithm, theirs in script.default_of(row, defaults).items():
-            ours = ENTRIES[algorithm].options.model_fields[row.name].default
-            differs = plain(ours) != plain(theirs) or row.name in SAME_VALUE_OTHER_MEANING
-            assert differs == bool(row.default), f"{algorithm} {row.name}: ours {ours}, TRL {theirs}"
+        differs = []
+        for trainer, theirs in script.default_of(row, defaults).items():
+            ours = script.our_default(row, trainer)
+            if plain(ours) != plain(theirs) or row.name in SAME_VALUE_OTHER_MEANING:
+                differs.append(f"{trainer} {row.name}: ours {ours}, TRL {theirs}")
+        if bool(differs) != bool(row.default):
+            wrong += differs or [f"{row.name}: says why the default differs, and it does not"]
+    assert wrong == []
 
 
 def test_the_page_is_up_to_date(script: ModuleType, defaults: dict[str, dict[str, Any]]) -> None:
@@ -86,30 +104,43 @@ def test_the_page_is_up_to_date(script: ModuleType, defaults: dict[str, dict[str
 # -- the table against our options -----------------------------------------------------
 
 
-@pytest.mark.parametrize("algorithm", ["sft", "dpo"])
-def test_same_means_that_it_is_an_option(algorithm: str) -> None:
+@each
+def test_same_means_that_it_is_an_option(trainer: Trainer) -> None:
+    algorithm = TRAINERS[trainer].algorithm
     options = {*ENTRIES[algorithm].options.model_fields, *COMMAND_NAMES}
-    for name, row in trl_fields(algorithm).items():
-        assert (name in options) == (row.status == "same"), name
+    rows = [row for row in FIELDS if trainer in row.trainers]
+    wrong = [f"{row.name}: {row.status}" for row in rows if (row.name in options) != (row.status == "same")]
+    assert wrong == []
+
+
+def test_every_algorithm_named_is_in_the_catalogue() -> None:
+    named = {name for trl in TRAINERS.values() for name in (trl.algorithm, *trl.others)}
+    assert sorted(named - set(ENTRIES)) == []
 
 
 def test_options_trl_lacks_say_so() -> None:
+    """Those of every algorithm, and of the algorithms that stand for a trainer of TRL."""
     trl_names = {row.name for row in FIELDS}
-    for entry in ENTRIES.values():
-        for name, info in entry.options.model_fields.items():
-            if name not in trl_names:
-                assert "Not in TRL" in (info.description or ""), name
+    algorithms = {trl.algorithm for trl in TRAINERS.values()}
+    wrong = [
+        f"{name} {option}"
+        for name in sorted(algorithms)
+        for option, info in ENTRIES[name].options.model_fields.items()
+        if option not in trl_names and "Not in TRL" not in " ".join((info.description or "").split())
+    ]
+    assert wrong == []
 
 
 def test_renamed_fields_lead_somewhere() -> None:
     for row in FIELDS:
         assert bool(row.to) == (row.status == "renamed"), row.name
         if row.to:
-            assert row.to in COMMAND_NAMES or row.to in TrainOptions.model_fields, row.name
+            options = [ENTRIES[TRAINERS[trainer].algorithm].options.model_fields for trainer in row.trainers]
+            assert row.to in COMMAND_NAMES or all(row.to in fields for fields in options), row.name
 
 
-def test_no_field_has_two_rows_for_one_algorithm() -> None:
-    seen = Counter((row.name, algorithm) for row in FIELDS for algorithm in row.algorithms)
+def test_no_field_has_two_rows_for_one_trainer() -> None:
+    seen = Counter((row.name, trainer) for row in FIELDS for trainer in row.trainers)
     assert [key for key, count in seen.items() if count > 1] == []
 
 
@@ -149,15 +180,18 @@ def test_nothing_to_explain(name: str) -> None:
 def test_the_algorithm_decides_where_it_matters() -> None:
     assert explain_trl("loss_type", "dpo") is None
     assert explain_trl("loss_type") is None
-    assert "always nll" in (explain_trl("loss_type", "sft") or "")
+    assert "tokens are compared" in (explain_trl("loss_type", "context-distillation") or "")
     assert explain_trl("beta", "sft") == "an option of dpo, not of sft"
-    assert "probability column" in (explain_trl("label_smoothing", "sft") or "")
+    assert explain_trl("loss_type", "ipo") == "an option of dpo, not of ipo"
+    assert "max_completion_length" in (explain_trl("max_new_tokens", "context-distillation") or "")
 
 
-def test_every_name_that_is_no_option_is_explained() -> None:
-    for algorithm in ("sft", "dpo"):
-        for name, row in trl_fields(algorithm).items():
-            assert (explain_trl(name, algorithm) is None) == (row.status == "same"), name
+@each
+def test_every_name_that_is_no_option_is_explained(trainer: Trainer) -> None:
+    algorithm = TRAINERS[trainer].algorithm
+    options = ENTRIES[algorithm].options.model_fields
+    for name in trl_fields(algorithm):
+        assert name in options or name in COMMAND_NAMES or explain_trl(name, algorithm), name
 
 
 # -- the example on the page -------------------------------------------------------------------

@@ -24,7 +24,7 @@ def test_the_examples_are_what_they_are_called(name: str, row: str) -> None:
 
 
 def test_every_format_has_an_example() -> None:
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 11
 
 
 def test_every_reason_is_documented() -> None:

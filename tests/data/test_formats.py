@@ -72,7 +72,7 @@ def test_preference_with_all_options() -> None:
     assert group.judgements == (
         Judgement(PairTarget(0, 1), 2.0, probability=0.9, principle="be-kind", weight=0.5),
     )
-    assert (group.id, group.meta) == ("r1", {"tags": ("x", "y")})
+    assert (group.id, group.meta) == ("r1", {"tags": ("x", "y"), "margin": 2.0})
 
 
 def test_preference_defaults() -> None:

@@ -224,3 +224,19 @@ def test_a_long_chain_of_ever_longer_samples() -> None:
 def test_what_is_not_rendered_is_refused(completion: Completion) -> None:
     with pytest.raises(ValueError, match="sample 1 is not rendered"):
         pack([*two(3)[:1], Sample(Context(token_ids=(1,)), completion)])
+
+
+def test_prefixes_may_nest_as_deep_as_they_like() -> None:
+    """One turn of a long conversation after the other, each sample all turns up to its own."""
+    turns, length = 700, MIN_SHARED + 1
+    story = tuple(np.random.default_rng(0).integers(0, 50, turns * length).tolist())
+    samples = [
+        Sample(Context(token_ids=(51,)), Completion(token_ids=story[:end], trained=(True,) * end))
+        for end in range(length, len(story) + 1, length)
+    ]
+    packed = pack(samples)
+    assert len(packed.input_ids_T) == len(story)
+    assert len(packed.segments) == turns
+    assert packed.segments[-1].ancestors == tuple(range(turns - 1))
+    assert packed.input_ids_T.tolist() == [51, *story[:-1]]
+    assert packed.positions_T.tolist() == list(range(len(story)))

@@ -3,7 +3,7 @@
 import torch
 
 from charter.engines.cache import STEP, KVCache, Prefix
-from charter.models.blocks import Shape
+from charter.models.architecture import Shape
 
 SHAPE = Shape(layers=2, heads=4, kv_heads=2, head_dim=4, width=16, eps=1e-5)
 

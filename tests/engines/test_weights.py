@@ -72,11 +72,11 @@ def test_an_adapter_on_some_layers_only():
 def test_training_does_not_reach_the_copy():
     model = tiny_model()
     weights = snapshot(model, 0, torch.float32)
-    before = (weights.embedding.clone(), weights.norm.clone(), weights.layers[0].input_norm.clone())
+    before = (weights.embedding.clone(), weights.norm.clone(), weights.layers[0].before_attention.clone())
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(1.0)
-    after = (weights.embedding, weights.norm, weights.layers[0].input_norm)
+    after = (weights.embedding, weights.norm, weights.layers[0].before_attention)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
@@ -91,6 +91,14 @@ def test_weights_that_are_not_finite_are_named(bad):
 def test_what_the_decoder_cannot_apply_is_refused():
     with pytest.raises(EnvironmentFault, match="DoRA"):
         snapshot(with_lora(tiny_model(), use_dora=True), 0, torch.float32)
+    biased = with_lora(tiny_model(attention_bias=True, mlp_bias=True), lora_bias=True)
+    with pytest.raises(EnvironmentFault, match="lora_bias"):
+        snapshot(biased, 0, torch.float32)
+    model = tiny_model()
+    model.model.layers[0].self_attn.q_proj.weight.requires_grad_(False)
+    model.model.layers[0].self_attn.q_proj.weight.data = torch.zeros(48, 48, dtype=torch.int8)
+    with pytest.raises(EnvironmentFault, match="quantised"):
+        snapshot(model, 0, torch.float32)
     model = tiny_model()
     model.model.layers[0].mlp.up_proj = torch.nn.Identity()
     with pytest.raises(EnvironmentFault, match="Identity"):

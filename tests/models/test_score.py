@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.data.packing import pack
+from charter.errors import EnvironmentFault
 from charter.models import plain
 from charter.models.score import divergence, score
 from charter.testing import tiny_model
@@ -181,3 +182,154 @@ def test_other_architectures_take_the_padded_path(
         expected = torch.cat([alone(model, s) for s in EQUAL])
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
     assert "padded" in capsys.readouterr().err
+
+
+# -- adapters ---------------------------------------------------------------------
+
+
+def adapted(**options):
+    """A tiny model under a LoRA adapter that changes it."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    model = get_peft_model(
+        tiny_model(tie_word_embeddings=False, **options.pop("model", {})),
+        LoraConfig(**{"r": 4, "target_modules": ["q_proj", "down_proj"], **options}),
+    ).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def assert_equals_peft(model) -> None:
+    packed = pack(EQUAL)
+    with torch.no_grad():
+        on, off = score(model, packed).logps_N, plain.log_probs(model, packed)
+        torch.testing.assert_close(on, off, rtol=2e-6, atol=1e-5)
+        with model.disable_adapter():
+            base = score(model, packed).logps_N
+            torch.testing.assert_close(base, plain.log_probs(model, packed), rtol=2e-6, atol=1e-5)
+    assert (on - base).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_rslora": True},
+        {"lora_alpha": 3, "rank_pattern": {"q_proj": 2}},
+        {"modules_to_save": ["lm_head"]},
+        {"modules_to_save": ["embed_tokens", "input_layernorm"]},
+        {"trainable_token_indices": list(range(40))},
+    ],
+    ids=["rank-stabilised", "ranks", "head", "embedding-and-norms", "tokens"],
+)
+def test_what_peft_can_do_and_this_too(options: dict) -> None:
+    assert_equals_peft(adapted(**options))
+
+
+def test_two_active_adapters_add_up() -> None:
+    from peft import LoraConfig
+
+    model = adapted()
+    model.add_adapter(
+        "second", LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False)
+    )
+    model.base_model.set_adapter(["default", "second"])
+    assert_equals_peft(model)
+
+
+def test_a_merged_adapter_is_the_base() -> None:
+    model = adapted()
+    with torch.no_grad():
+        before = score(model, pack(EQUAL)).logps_N
+        model.merge_adapter()
+        torch.testing.assert_close(score(model, pack(EQUAL)).logps_N, before, rtol=1e-5, atol=1e-4)
+        with model.disable_adapter(), pytest.raises(EnvironmentFault, match="merged"):
+            score(model, pack(EQUAL))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"use_dora": True}, "DoRA"),
+        ({"lora_bias": True, "model": {"attention_bias": True, "mlp_bias": True}}, "lora_bias"),
+        ({"modules_to_save": ["up_proj"]}, "ModulesToSaveWrapper"),
+        ({"target_modules": ["q_proj", "embed_tokens"]}, "Embedding"),
+        ({"target_modules": ["q_proj", "lm_head"]}, "Linear"),
+    ],
+    ids=["dora", "bias", "saved-linear", "embedding", "head"],
+)
+def test_what_would_be_computed_wrong_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(EnvironmentFault, match=message) as refused:
+        score(adapted(**options), pack(EQUAL))
+    assert refused.value.fix
+
+
+def test_other_adapters_take_the_padded_path(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peft import IA3Config, PromptTuningConfig, get_peft_model
+
+    monkeypatch.setattr("charter.models.score._announced", set())
+    ia3 = IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"])
+    model = get_peft_model(tiny_model(), ia3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "ia3" in name:
+                parameter.mul_(1.7)
+    assert_equals_peft(model)
+    assert "IA3" in capsys.readouterr().err
+    model = get_peft_model(tiny_model(), PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"))
+    with pytest.raises(EnvironmentFault, match="virtual tokens"):
+        score(model, pack(EQUAL))
+
+
+def test_a_layer_that_alone_can_read_its_weight_is_asked_to() -> None:
+    """As quantised layers are: only their own forward knows what the stored numbers mean."""
+
+    class Halves(torch.nn.Linear):
+        """Stores twice the weight, as integers."""
+
+        def __init__(self, linear: torch.nn.Linear) -> None:
+            super().__init__(linear.in_features, linear.out_features, bias=False)
+            self.weight = torch.nn.Parameter((linear.weight * 2).round().to(torch.int8), requires_grad=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.linear(x, self.weight.to(x.dtype) / 2)
+
+    def quantised(linear: torch.nn.Linear) -> torch.nn.Linear:
+        linear.weight.data.mul_(8)
+        return Halves(linear)
+
+    from peft import LoraConfig, get_peft_model
+
+    base = tiny_model()
+    for layer in base.model.layers:
+        layer.self_attn.q_proj = quantised(layer.self_attn.q_proj)
+        layer.mlp.up_proj = quantised(layer.mlp.up_proj)
+    assert (base.model.layers[0].mlp.up_proj.weight != 0).any()
+    model = get_peft_model(
+        base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    )
+    assert_equals_peft(model)
+    expected = plain.log_probs(model, pack(EQUAL))
+    expected.sum().backward()
+    wanted = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    score(model, pack(EQUAL)).logps_N.sum().backward()
+    found = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-4)
+
+
+def test_top_of_the_padded_path() -> None:
+    model = tiny_model(hidden_act="relu")
+    with torch.no_grad():
+        found = score(model, pack(EQUAL), outputs=("logps", "squared_probs", "top"), top_k=258)
+    of_label = found.top_ids_NK == torch.tensor([i for s in EQUAL for i in s.completion.token_ids])[:, None]
+    torch.testing.assert_close(found.top_logps_NK[of_label], found.logps_N)
+    torch.testing.assert_close(found.top_logps_NK.exp().square().sum(-1), found.squared_probs_N)
+    assert (found.top_logps_NK.diff(dim=-1) <= 0).all()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -198,7 +199,7 @@ def test_undeclared_need_is_explained(batch: Batch) -> None:
     def forgetful(scored: Scored) -> Tensor:
         return scored.better(scored.logratios_B)
 
-    with pytest.raises(ConfigError, match=r'needs=\["reference"\]'):
+    with pytest.raises(ConfigError, match=r"needs=\['reference'\]"):
         forgetful(batch(torch.zeros(2), None, lengths=[1, 1]), NO_STATS)
 
 
@@ -261,4 +262,8 @@ def test_a_file_can_be_loaded_again_after_a_mistake(write: Callable[[str], str],
 
 def test_units_count_what_the_data_kind_says(batch: Batch) -> None:
     layout = batch(torch.zeros(7), None, lengths=LENGTHS, weight=[1.0, 3.0]).layout
-    assert [layout.count(unit) for unit in (Unit.TOKEN, Unit.SAMPLE, Unit.PAIR)] == [7.0, 4.0, 4.0]
+    # Samples count where something was said about them.
+    assert [layout.count(unit) for unit in (Unit.TOKEN, Unit.SAMPLE, Unit.PAIR)] == [7.0, 0.0, 4.0]
+    layout.value_BZ[[0, 2]] = torch.tensor([[1.0], [0.0]])
+    layout = replace(layout, weight_B=torch.tensor([2.0, 1.0, 0.5, 1.0]))
+    assert layout.count(Unit.SAMPLE) == 2.5

@@ -99,12 +99,12 @@ def test_extreme_margins_stay_finite(margin: float, p: float) -> None:
 
 
 def test_unknown_loss_type_is_an_error() -> None:
-    with pytest.raises(ValueError, match="hinge"):
-        DPO(loss_type="hinge")
+    with pytest.raises(ValueError, match="hinges"):
+        DPO(loss_type=("sigmoid", "hinges"))
 
 
 def test_a_missing_reference_is_named(batch: Batch) -> None:
-    assert frozenset({Need.REFERENCE}) == DPO().needs
+    assert frozenset({Need.LOGPS, Need.REFERENCE}) == DPO().needs
     with pytest.raises(ConfigError, match="reference"):
         dpo(batch(policy_logps(), None, lengths=LENGTHS))
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from charter.catalogue.options import TrainOptions
 
-Data = Literal["sft", "preference", "unpaired", "rated", "steps", "prompts"]
+Data = Literal["sft", "preference", "unpaired", "rated", "attributes", "steps", "prompts"]
 """``sft``: completions; ``preference``: pairs or rankings; ``unpaired``: labelled completions;
-``rated``: completions with scores; ``steps``: completions whose steps are labelled; ``prompts``."""
+``rated``: completions with scores; ``attributes``: with scores by name; ``steps``: completions whose
+steps are labelled; ``prompts``."""
 
 Reference = Literal["none", "frozen", "moving", "behaviour", "stepwise"]
 """``frozen``: the policy before the first step; ``moving``: follows the policy; ``behaviour``: the
@@ -130,7 +132,7 @@ class Entry:
 
 def option_json(options: type[TrainOptions], name: str) -> dict[str, Any]:
     """Name, type, default and meaning of one option."""
-    schema = options.model_json_schema()["properties"][name]
+    schema = _schema(options)[name]
     kinds = schema.get("anyOf", [schema])
     return {
         "name": name,
@@ -138,6 +140,12 @@ def option_json(options: type[TrainOptions], name: str) -> dict[str, Any]:
         "default": options.model_fields[name].default,
         "meaning": " ".join(schema.get("description", "").split()),
     }
+
+
+@cache
+def _schema(options: type[TrainOptions]) -> dict[str, Any]:
+    properties: dict[str, Any] = options.model_json_schema()["properties"]
+    return properties
 
 
 def _kind(schema: dict[str, Any]) -> str:

@@ -85,6 +85,15 @@ class TrainOptions(Config):
     lora_target_modules: tuple[str, ...] | None = None
     """Linear layers that get an adapter; None = all of them."""
 
+    load_in_4bit: bool = False
+    """Keep the frozen weights under the adapter in four bits (QLoRA). Needs use_peft and bitsandbytes."""
+
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
+    """Levels of the four-bit weights: for normally distributed weights, or a float of four bits."""
+
+    use_bnb_nested_quant: bool = False
+    """Quantise the scales of the four-bit weights too."""
+
     logging_steps: int = Field(1, ge=1)
     """A row of metrics every so many steps (TRL: 10)."""
 
@@ -118,6 +127,11 @@ class TrainOptions(Config):
         lora_only = sorted(n for n in set_here if n.startswith("lora_"))
         if lora_only and not self.use_peft:
             raise ValueError(f"{', '.join(lora_only)} has no effect without use_peft: true")
+        if self.load_in_4bit and not self.use_peft:
+            raise ValueError("load_in_4bit needs use_peft: true, as four-bit weights cannot be trained")
+        quantized_only = sorted(set_here & {"bnb_4bit_quant_type", "use_bnb_nested_quant"})
+        if quantized_only and not self.load_in_4bit:
+            raise ValueError(f"{', '.join(quantized_only)} has no effect without load_in_4bit: true")
         if "truncation_mode" in set_here and self.max_prompt_length is None:
             raise ValueError("truncation_mode has no effect without max_prompt_length")
         if "kl_steps" in set_here and self.max_kl is None:

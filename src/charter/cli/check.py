@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from charter.cli.check_memory import plans_for, plans_json, print_plans, recipe_plans
+
 
 def check_command(
     path: Annotated[str, typer.Argument(help="A recipe (.yaml), or data.")],
@@ -25,10 +27,13 @@ def check_command(
     from charter.data.check import check_data
 
     found = check_data(path, eval_data, _tokenizer(model))
+    plans = () if model is None else plans_for(model)
     if as_json:
-        print(json.dumps(found.to_json(), indent=2))
+        print(json.dumps({**found.to_json(), "memory": plans_json(plans)}, indent=2))
     else:
         print_check(found)
+        if model is not None:
+            print_plans(f"memory to train {model}", plans, choice=False)
     raise typer.Exit(0 if found.ok else 1)
 
 
@@ -39,12 +44,17 @@ def _check_recipe(path: str, as_json: bool, idle: bool) -> None:
 
     if idle:
         raise UserError("--eval and --model have no effect on a recipe")
-    found = preflight(Recipe.load(path))
+    recipe = Recipe.load(path)
+    found = preflight(recipe)
+    plans = recipe_plans(recipe)
     if as_json:
-        print(json.dumps(found, indent=2))
+        memory = {stage: plans_json(of_stage) for stage, of_stage in plans.items()}
+        print(json.dumps({**found, "memory": memory}, indent=2))
         return
     for what, count in found.items():
         print(f"{what}: {count}")
+    for stage, of_stage in plans.items():
+        print_plans(stage, of_stage)
     print("ok")
 
 

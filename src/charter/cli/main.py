@@ -15,6 +15,7 @@ import typer
 
 from charter import __version__
 from charter.cli import (
+    advise,
     algorithms,
     chat,
     check,
@@ -25,6 +26,7 @@ from charter.cli import (
     judge,
     model,
     report,
+    reward_bench,
     run,
     sample,
     train,
@@ -63,9 +65,11 @@ app.command("sample")(sample.sample_command)
 app.command("judge")(judge.judge_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
+app.command("reward-bench")(reward_bench.reward_bench_command)
 app.command("report")(report.report_command)
 app.command("chat")(chat.chat_command)
 app.command("algorithms")(algorithms.command)
+app.command("advise")(advise.advise_command)
 app.command(
     "train",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},

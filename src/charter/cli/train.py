@@ -88,9 +88,12 @@ def _option(entry: Entry, name: str) -> click.Option:
     kind, multiple = _kind(field.annotation)
     dashed = name.replace("_", "-")
     if kind is bool:
-        switches = {f"--{n}/--no{sep}{n}" for n, sep in ((name, "_"), (dashed, "-"))}
+        # The first may stand alone before the slash: a flag named twice makes click warn.
+        other = f"--{name}/--no_{name}" if name != dashed else f" /--no_{name}"
         return click.Option(
-            [*sorted(switches), name], default=None, help=f"{field.description} [{field.default}]"
+            [f"--{dashed}/--no-{dashed}", other, name],
+            default=None,
+            help=f"{field.description} [{field.default}]",
         )
     flags = sorted({f"--{name}", f"--{dashed}"}, reverse=True)
     return click.Option(
@@ -106,12 +109,16 @@ def _kind(annotation: Any) -> tuple[Any, bool]:
     """Click type of a field, and whether it may be given several times."""
     arguments = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _kind(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return _kind(next(a for a in arguments if a is not type(None)))
+        kinds = [_kind(a) for a in arguments if a is not type(None)]
+        # One value or a list of them: the flag may be given several times.
+        return next((kind for kind in kinds if kind[1]), kinds[0])
     if origin is typing.Literal:
         return click.Choice([str(a) for a in arguments]), False
     if origin is tuple:
-        return str, True
+        return _kind(arguments[0])[0], True
     return annotation, False
 
 

@@ -13,10 +13,21 @@ from charter.data.rows import OnBad, Row, Rows
 from charter.errors import DataError
 from charter.types import Group
 
-Wanted = Literal["sft", "preference", "unpaired", "rated", "steps", "prompts", "any"]
+Wanted = Literal["sft", "preference", "unpaired", "rated", "attributes", "steps", "prompts", "any"]
 """What the caller trains on; decides which formats are accepted."""
 
-Kind = Literal["preference", "ranked", "rated", "unpaired", "completion", "messages", "text", "prompts"]
+Kind = Literal[
+    "preference",
+    "ranked",
+    "rated",
+    "attributes",
+    "unpaired",
+    "completion",
+    "messages",
+    "text",
+    "steps",
+    "prompts",
+]
 """The format of a file: named after the column that tells."""
 
 _ACCEPTED: dict[Wanted, tuple[Kind, ...]] = {
@@ -24,18 +35,34 @@ _ACCEPTED: dict[Wanted, tuple[Kind, ...]] = {
     "preference": ("preference", "ranked", "rated"),
     "unpaired": ("unpaired", "preference"),
     "rated": ("rated",),
-    "steps": (),
+    "attributes": ("attributes",),
+    "steps": ("steps",),
     "prompts": ("prompts",),
-    "any": ("preference", "ranked", "rated", "unpaired", "completion", "messages", "text", "prompts"),
+    "any": (
+        "preference",
+        "ranked",
+        "rated",
+        "attributes",
+        "unpaired",
+        "completion",
+        "messages",
+        "text",
+        "steps",
+        "prompts",
+    ),
 }
 _REVEALED_BY: dict[Kind, tuple[frozenset[str], ...]] = {
     "preference": (frozenset({"chosen"}), frozenset({"rejected"})),
     "ranked": (frozenset({"responses", "ranks"}), frozenset({"completions", "ranks"})),
     "rated": (frozenset({"responses", "scores"}), frozenset({"completions", "scores"})),
+    "attributes": tuple(
+        frozenset({answer, "scores"}) for answer in ("response", "completion", "responses", "completions")
+    ),
     "unpaired": (frozenset({"completion", "label"}),),
     "completion": (frozenset({"completion"}),),
     "messages": (frozenset({"messages"}),),
     "text": (frozenset({"text"}),),
+    "steps": (frozenset({"completions", "labels"}), frozenset({"steps", "labels"})),
     "prompts": (frozenset({"prompt"}),),
 }
 _FIRST_MISSING: dict[Wanted, tuple[str, ...]] = {
@@ -43,6 +70,7 @@ _FIRST_MISSING: dict[Wanted, tuple[str, ...]] = {
     "preference": ("chosen", "rejected", "ranks", "scores"),
     "unpaired": ("completion", "label"),
     "rated": ("responses", "scores"),
+    "attributes": ("response", "completion", "scores"),
     "steps": ("prompt", "completions", "labels"),
     "prompts": ("prompt",),
     "any": ("messages", "prompt", "text", "chosen"),
@@ -151,10 +179,12 @@ def _builder(kind: Kind, wanted: Wanted, has_prompt: bool) -> Callable[[Row], bu
         return lambda row: build.rated(row, as_pairs=wanted == "preference")
     simple: dict[Any, Callable[[Row], build.Built]] = {
         "ranked": build.ranked,
+        "attributes": build.attributes,
         "unpaired": build.unpaired,
         "completion": build.prompt_completion,
         "messages": build.messages,
         "text": build.plain_text,
+        "steps": build.steps,
         "prompts": build.prompt_only,
     }
     return simple[kind]

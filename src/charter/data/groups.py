@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
@@ -32,6 +32,8 @@ from charter.types import (
     PairTarget,
     Sample,
     SampleTarget,
+    SegmentTarget,
+    Target,
 )
 
 _CUT = "conversations with turns after the last answer, which were cut"
@@ -94,7 +96,12 @@ def preference(row: Row, has_prompt: bool) -> Built:
     samples = [_sample(prompt, side, row, name) for name, side in sides.items()]
     margin = optional_number(row, "margin")
     said = [_judgement(row, PairTarget(0, 1), 1.0 if margin is None else margin)]
-    return Built((_group(row, samples, said, used={"prompt", "chosen", "rejected"}),))
+    said += [*_side_scores(row, "chosen_scores", 0), *_side_scores(row, "rejected_scores", 1)]
+    used = {"prompt", "chosen", "rejected", "chosen_scores", "rejected_scores"}
+    group = _group(row, samples, said, used=used)
+    if margin is not None:  # without it nobody could tell a margin of 1 from a pair that has none
+        group = replace(group, meta={**group.meta, "margin": margin})
+    return Built((group,))
 
 
 def split_preference(row: Row, has_prompt: bool) -> Built:
@@ -141,6 +148,77 @@ def rated(row: Row, *, as_pairs: bool) -> Built:
             if scores[better] > scores[worse]
         ]
     return Built((_group(row, samples, said, used={"prompt", name, "scores"}),))
+
+
+def attributes(row: Row) -> Built:
+    """``response`` or ``completion`` and ``scores`` ``{name: number or null}``: a rating on each dimension.
+
+    Several ``responses`` have a list of such scores; plain numbers rate one dimension without a name.
+    """
+    if any(name in row.values for name in ("responses", "completions")):
+        name, samples = _responses(row)
+        _, scores = items(row, "scores")
+        if len(scores) != len(samples):
+            found = f"'scores' has {len(scores)} entries for {len(samples)} responses"
+            raise DataError(found, where=row.source, fix="one entry for each response")
+        columns = [f"scores[{number}]" for number in range(1, len(scores) + 1)]
+    else:
+        name, answer = require(row, "response", "completion")
+        samples = [_sample(_prompt(row), as_content(answer, where=row.source, column=name), row, name)]
+        scores, columns = [require(row, "scores")[1]], ["scores"]
+    said: list[Judgement] = []
+    for index, (score, column) in enumerate(zip(scores, columns, strict=True)):
+        named = score if isinstance(score, Mapping) or score is None else {"": score}
+        said += _named_scores(row, named, column, index)
+    if not said:
+        raise DataError("no attribute has a score", where=row.source, fix="rate one or remove the row")
+    return Built((_group(row, samples, said, used={"prompt", name, "scores"}),))
+
+
+def steps(row: Row) -> Built:
+    """``completions`` (the steps of one answer) and ``labels``: true, false, a share of successes, or null.
+
+    Segments are in characters of the answer's text until it is rendered.
+    """
+    name, values = items(row, "completions", "steps")
+    texts = [_step(value, f"{name}[{number}]", row) for number, value in enumerate(values, start=1)]
+    labels = _step_labels(row, name, len(texts))
+    said, start = [], 0
+    for step, value in zip(texts, labels, strict=True):
+        target = SegmentTarget(0, start, start + len(step))
+        start = target.end + 1
+        if value is None:
+            said.append(Judgement(target, verdict="not_measured"))
+        else:
+            said.append(_judgement(row, target, value))
+    sample = Sample(Context(_prompt(row)), Completion("\n".join(texts)))
+    return Built((_group(row, [sample], said, used={"prompt", name, "labels"}),))
+
+
+def _step(value: Any, column: str, row: Row) -> str:
+    if not isinstance(value, str) or not value.strip():
+        found = "blank" if isinstance(value, str) else type(value).__name__
+        raise DataError(f"{column} is {found}, wanted the text of a step", where=row.source)
+    return value
+
+
+def _step_labels(row: Row, name: str, count: int) -> list[float | None]:
+    _, values = items(row, "labels")
+    if len(values) != count:
+        raise DataError(
+            f"'labels' has {len(values)} entries for {count} {name}",
+            where=row.source,
+            fix="one label for each step; null where there is none",
+        )
+    for number, value in enumerate(values, start=1):
+        if value is not None and not (isinstance(value, bool | int | float) and 0 <= value <= 1):
+            raise DataError(
+                f"'labels' entry {number} is {value!r}, wanted true, false or a number from 0 to 1",
+                where=row.source,
+            )
+    if all(value is None for value in values):
+        raise DataError("no step has a label", where=row.source, fix="label a step or remove the row")
+    return [None if value is None else float(value) for value in values]
 
 
 def _sides(row: Row, has_prompt: bool) -> tuple[Content, dict[str, Content]]:
@@ -225,7 +303,7 @@ def _check_answer(prompt: Sequence[Message], answer: Sequence[Message], row: Row
     check_order((*prompt, *answer), where=row.source, column=f"prompt + {column}")
 
 
-def _judgement(row: Row, target: PairTarget | SampleTarget, value: float) -> Judgement:
+def _judgement(row: Row, target: Target, value: float) -> Judgement:
     weight = optional_number(row, "weight", low=0.0)
     return Judgement(
         target,
@@ -234,6 +312,27 @@ def _judgement(row: Row, target: PairTarget | SampleTarget, value: float) -> Jud
         principle=optional_text(row, "principle"),
         weight=1.0 if weight is None else weight,
     )
+
+
+def _side_scores(row: Row, column: str, sample: int) -> list[Judgement]:
+    """``{name: score}`` of one side: what other objectives say of it; null = not measured."""
+    return _named_scores(row, row.values.get(column), column, sample)
+
+
+def _named_scores(row: Row, scores: Any, column: str, sample: int) -> list[Judgement]:
+    if scores is None:
+        return []
+    if not isinstance(scores, Mapping):
+        found = type(scores).__name__
+        raise DataError(f"{column!r} is {found}, wanted {{name: number}}", where=row.source)
+    weight = optional_number(row, "weight", low=0.0)
+    target, named = SampleTarget(sample), Row(scores, f"{row.source}: {column}")
+    values = {str(name): optional_number(named, name) for name in scores}
+    return [
+        Judgement(target, value, principle=name, weight=1.0 if weight is None else weight)
+        for name, value in values.items()
+        if value is not None
+    ]
 
 
 def _group(row: Row, samples: list[Sample], said: Sequence[Judgement] = (), *, used: set[str]) -> Group:

@@ -97,7 +97,7 @@ def stream_length(group: Group) -> int:
     inputs = [(*s.context.token_ids, *s.completion.token_ids)[:-1] for s in group.samples]
     if len(inputs) == 1:
         return len(inputs[0])
-    shared = _common_prefix(inputs, 0)
+    shared = _common_prefix(min(inputs), max(inputs), 0)
     return sum(map(len, inputs)) - (len(inputs) - 1) * (shared if shared >= MIN_SHARED else 0)
 
 
@@ -157,26 +157,35 @@ class _Forest:
         self.positions: list[Ints] = []
         self.stream_position = [np.empty(len(sequence), dtype=np.int64) for sequence in inputs]
         self._length = 0
-        self._grow(list(range(len(inputs))), 0, ())
+        self._rank = [0] * len(inputs)  # place of each input in sorted order
+        for rank, m in enumerate(sorted(range(len(inputs)), key=inputs.__getitem__)):
+            self._rank[m] = rank
+        self._grow(list(range(len(inputs))))
 
-    def _grow(self, members: list[int], offset: int, ancestors: tuple[int, ...]) -> None:
-        """Lay out ``members`` from ``offset`` on, under ``ancestors``."""
-        members = [m for m in members if len(self.inputs[m]) > offset]
-        if not members:
-            return
-        shared = _common_prefix([self.inputs[m] for m in members], offset)
-        if len(members) == 1 or shared >= MIN_SHARED:
-            self._add(members, offset, shared, ancestors)
-            self._grow(members, offset + shared, (*ancestors, len(self.segments) - 1))
-            return
-        # Members that go on differently part here; those that agree for a while stay together.
+    def _grow(self, everyone: list[int]) -> None:
+        """Lay out all inputs; what is left to lay out is a list, as prefixes may nest very deeply."""
+        todo: list[tuple[list[int], int, tuple[int, ...]]] = [(everyone, 0, ())]
+        while todo:
+            members, offset, ancestors = todo.pop()
+            members = [m for m in members if len(self.inputs[m]) > offset]
+            if not members:
+                continue
+            first, last = min(members, key=self._rank.__getitem__), max(members, key=self._rank.__getitem__)
+            shared = _common_prefix(self.inputs[first], self.inputs[last], offset)
+            if len(members) == 1 or shared >= MIN_SHARED:
+                self._add(members, offset, shared, ancestors)
+                todo.append((members, offset + shared, (*ancestors, len(self.segments) - 1)))
+            else:
+                todo += [(branch, offset, ancestors) for branch in reversed(self._branches(members, offset))]
+
+    def _branches(self, members: list[int], offset: int) -> list[list[int]]:
+        """Members that go on differently part here; those that agree for a while stay together."""
         branches: dict[tuple[int, ...], list[int]] = {}
         for m in members:
             branches.setdefault(self.inputs[m][offset : offset + MIN_SHARED], []).append(m)
         if len(branches) == 1:  # they end before MIN_SHARED more tokens: the shorter ones stand alone
-            branches = {(m,): [m] for m in members}
-        for branch in branches.values():
-            self._grow(branch, offset, ancestors)
+            return [[m] for m in members]
+        return list(branches.values())
 
     def _add(self, members: list[int], offset: int, length: int, ancestors: tuple[int, ...]) -> None:
         end = offset + length
@@ -188,9 +197,11 @@ class _Forest:
         self._length += length
 
 
-def _common_prefix(sequences: list[tuple[int, ...]], offset: int) -> int:
-    """Length of the prefix all sequences share from ``offset`` on."""
-    first, last = min(sequences), max(sequences)  # in sorted order only the ends can differ most
+def _common_prefix(first: tuple[int, ...], last: tuple[int, ...], offset: int) -> int:
+    """Length of the prefix two sequences share from ``offset`` on.
+
+    In sorted order only the ends differ most: it is what all sequences between the two share.
+    """
     limit = min(len(first), len(last))
     at = offset
     while at < limit and first[at] == last[at]:

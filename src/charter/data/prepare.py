@@ -150,7 +150,7 @@ def _without_equals(group: Group, tally: _Tally) -> Group | None:
     if any(is_blank(sample.completion) for sample in group.samples):
         tally.drop(EMPTY, group)
         return None
-    contents = [(sample.completion.content, sample.completion.token_ids) for sample in group.samples]
+    contents = [(s.context.content, s.completion.content, s.completion.token_ids) for s in group.samples]
     return _drop_pairs(group, lambda i, j: contents[i] == contents[j], tally)
 
 
@@ -159,7 +159,7 @@ def _trainable(group: Group, tally: _Tally) -> Group | None:
     if not all(any(sample.completion.trained) for sample in group.samples):
         tally.drop(UNTRAINED, group)
         return None
-    ids = [sample.completion.token_ids for sample in group.samples]
+    ids = [(sample.context.token_ids, sample.completion.token_ids) for sample in group.samples]
     return _drop_pairs(group, lambda i, j: ids[i] == ids[j], tally)
 
 

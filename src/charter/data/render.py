@@ -16,6 +16,7 @@ from typing import Any
 
 from charter.data.chat import PROBE, ChatTemplate, Written, generation_mask
 from charter.data.special import SpecialTokens
+from charter.data.step_tokens import has_steps_in_text, render_steps
 from charter.errors import DataError
 from charter.types import Completion, Content, Context, Group, Message, Sample
 
@@ -74,12 +75,15 @@ class Template:
         """``group`` with ``token_ids`` and ``trained`` filled in.
 
         A completion that already has ids (it was sampled) keeps them, and an
-        empty one (a prompt waiting for an answer) stays empty.
+        empty one (a prompt waiting for an answer) stays empty. One whose steps are
+        judged is rendered by :func:`charter.data.step_tokens.render_steps`.
 
         Raises:
             DataError: no template for a conversation; ids of the context are
                 no prefix of the whole; text and turns mixed.
         """
+        if has_steps_in_text(group):
+            return render_steps(group, self._contexts, self._encode_text)
         return replace(group, samples=tuple(self._sample(sample, group.source) for sample in group.samples))
 
     def render_context(self, content: Content, *, where: str = "") -> tuple[int, ...]:

@@ -111,7 +111,7 @@ def _cut_completion(completion: Completion, room: int) -> Completion:
 
 
 def _distinct(samples: Sequence[Sample]) -> int:
-    return len({sample.completion.token_ids for sample in samples})
+    return len({(sample.context.token_ids, sample.completion.token_ids) for sample in samples})
 
 
 def _within(judgements: Sequence[Judgement], samples: Sequence[Sample]) -> tuple[Judgement, ...]:

@@ -91,7 +91,7 @@ class Batch:
         self._unstarted = deque(dict.fromkeys(job.prompt for job in jobs))
         # What belongs to the live rows, in their order.
         self._jobs: list[Job] = []
-        self._hidden = torch.zeros(rows, weights.shape.width, dtype=weights.dtype, device=device)
+        self._hidden = torch.zeros(rows, weights.arch.shape.width, dtype=weights.dtype, device=device)
         self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
         longest = max(job.limit for job in jobs)
         self._ids = np.zeros((rows, longest), dtype=np.int64)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from charter.models.blocks import Shape
+from charter.models.architecture import Shape
 
 STEP = 32
 
@@ -96,10 +96,20 @@ class KVCache:
             self.lengths[row] = length
         self.lengths[last] = 0  # a row that only fills up the batch overwrites its first position
 
-    def open(self, batch: int) -> Tensor:
-        """Make the next position of rows ``[0, batch)`` visible; returns the mask ``(B, 1, S)``."""
-        self._mask[self._rows[:batch], 0, self.lengths[:batch]] = 0.0
-        return self._mask[:batch]
+    def open(self, batch: int, window: int | None = None) -> Tensor:
+        """Make the next position of rows ``[0, batch)`` visible.
+
+        Returns:
+            what each row may see, ``(B, 1, S)``, added to the scores; with ``window`` only the last
+            so many positions, the next one included.
+        """
+        lengths = self.lengths[:batch]
+        self._mask[self._rows[:batch], 0, lengths] = 0.0
+        mask = self._mask[:batch]
+        if window is None:
+            return mask
+        at = torch.arange(self.width, device=mask.device)
+        return mask.masked_fill((at <= lengths[:, None] - window)[:, None], float("-inf"))
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new token's ``(B, K, D)`` keys and values; returns all, each ``(B * K, S, D)``."""

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from charter.data.packing import pack
 from charter.engines.cache import KVCache, Prefix
 from charter.engines.weights import Layer, Weights
 from charter.models import blocks
-from charter.models.attention import AttentionPlan, attend
-from charter.models.fused import rms_norm, swiglu
+from charter.models.attention import attend, plans_of
+from charter.models.fused import gated, rms_norm, rotate
+from charter.models.head import bend
 from charter.types import Completion, Context, Sample
 
 
@@ -41,33 +41,30 @@ class Decoder:
         self._adapter = adapter
         device = weights.embedding.device
         positions = torch.arange(max_length, device=device)
-        self._cos, self._sin = blocks.rope_tables(stack, positions, weights.dtype)
-        self._scale = weights.shape.head_dim**-0.5
+        self._ropes = blocks.rope_tables(stack, positions, weights.arch, weights.dtype)
 
     def new_cache(self, rows: int) -> KVCache:
         """An empty cache for ``rows`` rows."""
         weights = self.weights
-        return KVCache(weights.shape, rows, weights.dtype, weights.embedding.device)
+        return KVCache(weights.arch.shape, rows, weights.dtype, weights.embedding.device)
 
     def prefill(self, prompts: Sequence[tuple[int, ...]]) -> list[Prefix]:
         """Keys, values and last hidden state of every prompt; what prompts share is computed once."""
-        shape = self.weights.shape
+        arch, device = self.weights.arch, self.weights.embedding.device
         packed = pack(
             [Sample(Context(token_ids=p), Completion(token_ids=(0,), trained=(True,))) for p in prompts]
         )
-        plan = AttentionPlan.of(packed.segments)
-        device = self.weights.embedding.device
-        positions = torch.from_numpy(packed.positions_T).to(device)
-        cos, sin = self._cos[positions], self._sin[positions]
+        plans = plans_of(packed.segments, arch.windows, device)
+        ropes = self._ropes_at(torch.from_numpy(packed.positions_T).to(device))
         stream = self._embed(torch.from_numpy(packed.input_ids_T).to(device))
         cached = []
-        for layer in self.weights.layers:
-            q, k, v = self._qkv(layer, stream, cos, sin)
+        for layer, window, rope in zip(self.weights.layers, arch.windows, arch.ropes, strict=True):
+            q, k, v = self._qkv(layer, stream, *ropes[rope])
             cached.append(torch.stack((k, v)))
-            mixed = attend(q, k, v, plan).flatten(1)
+            mixed = attend(q, k, v, plans[window], arch.attention_scale, arch.attention_softcap).flatten(1)
             self._finish(layer, stream, mixed)
         last = packed.predictor_U[packed.unique_N]
-        hidden = rms_norm(stream[torch.from_numpy(last)], self.weights.norm, shape.eps, self.weights.dtype)
+        hidden = self._norm(stream[torch.from_numpy(last).to(device)], self.weights.norm)
         prefixes = []
         for index, end in enumerate(last):
             at = torch.from_numpy(_stream_positions(packed.segments, int(end))).to(device)
@@ -84,47 +81,61 @@ class Decoder:
             cache: rows behind ``live`` are computed and forgotten: they round up the batch.
             live: rows in use.
         """
-        shape = self.weights.shape
+        arch, shape = self.weights.arch, self.weights.arch.shape
         batch = len(tokens_B)
-        mask = cache.open(batch)
-        at = cache.lengths[:batch]
-        cos, sin = self._cos[at], self._sin[at]
+        masks = {window: cache.open(batch, window) for window in set(arch.windows)}
+        ropes = self._ropes_at(cache.lengths[:batch])
         stream = self._embed(tokens_B)
         rep = shape.heads // shape.kv_heads
         for index, layer in enumerate(self.weights.layers):
-            q, k, v = self._qkv(layer, stream, cos, sin)
+            q, k, v = self._qkv(layer, stream, *ropes[arch.ropes[index]])
             keys, values = cache.write(index, k, v)
             # Query heads of one key-value head are its "queries": one product per (row, key-value head).
-            q = (q * self._scale).view(batch * shape.kv_heads, rep, shape.head_dim)
+            q = (q * arch.attention_scale).view(batch * shape.kv_heads, rep, shape.head_dim)
             scores = torch.bmm(q, keys.transpose(1, 2))
-            scores.view(batch, shape.heads, -1).add_(mask)
+            if (cap := arch.attention_softcap) is not None:
+                scores.div_(cap).tanh_().mul_(cap)
+            scores.view(batch, shape.heads, -1).add_(masks[arch.windows[index]])
             mixed = torch.bmm(torch.softmax(scores, -1), values).view(batch, -1)
             self._finish(layer, stream, mixed)
         cache.advance(live)
-        return rms_norm(stream, self.weights.norm, shape.eps, self.weights.dtype)
+        return self._norm(stream, self.weights.norm)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """``(B, V)`` in the compute type."""
-        return self.weights.head(hidden)
+        """``(B, V)``, in the compute type or float32."""
+        return bend(self.weights.head(hidden), self.weights.arch.final_softcap)
+
+    def _ropes_at(self, positions: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        return {kind: (cos[positions], sin[positions]) for kind, (cos, sin) in self._ropes.items()}
 
     def _embed(self, ids: Tensor) -> Tensor:
-        return F.embedding(ids, self.weights.embedding).float()
+        return blocks.embed(self.weights.embedding, ids, self.weights.arch, self.weights.dtype)
+
+    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        arch = self.weights.arch
+        return rms_norm(x, weight, arch.shape.eps, self.weights.dtype, arch.shifted_norm)
 
     def _qkv(self, layer: Layer, stream: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries ``(T, H, D)`` and keys, values ``(T, K, D)``, rotated."""
-        shape = self.weights.shape
-        normed = rms_norm(stream, layer.input_norm, shape.eps, self.weights.dtype)
+        """Queries ``(T, H, D)`` and keys, values ``(T, K, D)``, normed and rotated."""
+        shape = self.weights.arch.shape
+        normed = self._norm(stream, layer.before_attention)
         heads = layer.qkv(normed, self._adapter).view(len(stream), -1, shape.head_dim)
         rotating = shape.heads + shape.kv_heads
-        rotated = blocks.rotate(heads[:, :rotating], cos, sin)
+        turning = heads[:, :rotating]
+        if layer.q_norm is not None and layer.k_norm is not None:
+            q, k = turning[:, : shape.heads], turning[:, shape.heads :]
+            turning = torch.cat((self._norm(q, layer.q_norm), self._norm(k, layer.k_norm)), dim=1)
+        rotated = rotate(turning, cos, sin)
         return rotated[:, : shape.heads], rotated[:, shape.heads :], heads[:, rotating:]
 
     def _finish(self, layer: Layer, stream: Tensor, mixed: Tensor) -> None:
         """Add attention's output and the feed-forward block to ``stream``, in place."""
-        stream.add_(layer.out(mixed, self._adapter))
-        normed = rms_norm(stream, layer.post_norm, self.weights.shape.eps, self.weights.dtype)
+        out = layer.out(mixed, self._adapter)
+        stream.add_(out if layer.after_attention is None else self._norm(out, layer.after_attention))
+        normed = self._norm(stream, layer.before_mlp)
         gate, up = layer.gate_up(normed, self._adapter).chunk(2, dim=-1)
-        stream.add_(layer.down(swiglu(gate, up), self._adapter))
+        out = layer.down(gated(gate, up, self.weights.arch.activation), self._adapter)
+        stream.add_(out if layer.after_mlp is None else self._norm(out, layer.after_mlp))
 
 
 def _stream_positions(segments: Any, end: int) -> Any:

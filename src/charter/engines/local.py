@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft.utils.other import AuxiliaryTrainingWrapper
+from torch import nn
 
 from charter.engines import fallback
 from charter.engines.base import OnProgress, Sampling, check_request
@@ -23,14 +25,12 @@ from charter.engines.streams import stream_ids
 from charter.engines.weights import Weights, check_finite, snapshot
 from charter.errors import UserError
 from charter.models import blocks
+from charter.models.architecture import architecture_of
 from charter.models.policy import Policy
 from charter.models.score import is_llama_style
 from charter.types import Completion, Context, Group, Sample
 
 REFERENCE = "reference"
-
-_FIXED_ROPE = ("default", "linear", "llama3", "yarn")
-"""Rotary scalings whose angles depend on the position alone, not on how long the text is."""
 
 
 class LocalEngine:
@@ -223,17 +223,22 @@ class LocalEngine:
         return batch.run(on_progress)
 
     def _affordable_rows(self, longest: int) -> int:
-        shape = blocks.shape_of(self._model.config)
+        shape = architecture_of(self._model.config).shape
         per_token = 2 * shape.layers * shape.kv_heads * shape.head_dim * self._dtype.itemsize
         return int(np.clip(self._cache_bytes // (per_token * longest), 1, self._max_rows))
 
 
 def decodes(model: Any) -> bool:
     """Whether the decoder of this package runs ``model``; transformers' ``generate`` runs the others."""
-    if not is_llama_style(model):
+    if not is_llama_style(model) or not architecture_of(model.config).fixed_rope:
         return False
-    rope = getattr(model.config, "rope_parameters", None) or {}
-    return rope.get("rope_type", "default") in _FIXED_ROPE
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    parts = [*blocks.backbone(model).modules(), getattr(inner, "lm_head", None)]
+    return not any(
+        isinstance(part, AuxiliaryTrainingWrapper)  # its copy of a weight belongs to the adapter
+        or (isinstance(part, nn.Linear) and blocks.is_quantized(part))
+        for part in parts
+    )
 
 
 @contextlib.contextmanager

@@ -19,11 +19,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
 from charter.errors import EnvironmentFault, TrainingFault
 from charter.models import blocks
+from charter.models.architecture import Architecture, architecture_of
 
 
 class Matrix:
@@ -68,14 +68,18 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The weights of one layer."""
+    """The weights of one layer; a norm the architecture lacks is None."""
 
-    input_norm: Tensor
+    before_attention: Tensor
     qkv: Projection
+    q_norm: Tensor | None
+    k_norm: Tensor | None
     out: Projection
-    post_norm: Tensor
+    after_attention: Tensor | None
+    before_mlp: Tensor
     gate_up: Projection
     down: Projection
+    after_mlp: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Weights:
     """All the decoder needs, and the version it is of."""
 
     version: int
-    shape: blocks.Shape
+    arch: Architecture
     dtype: torch.dtype
     embedding: Tensor
     layers: tuple[Layer, ...]
@@ -104,14 +108,15 @@ def snapshot(model: Any, version: int, dtype: torch.dtype) -> Weights:
     check_finite(model)
     stack: Any = blocks.backbone(model)
     head = blocks.head_weight(model)
-    layers = tuple(_layer(layer, dtype) for layer in stack.layers)
+    arch = architecture_of(model.config)
+    layers = tuple(_layer(layer, arch, dtype) for layer in stack.layers)
     return Weights(
         version=version,
-        shape=blocks.shape_of(model.config),
+        arch=arch,
         dtype=dtype,
-        embedding=_own(stack.embed_tokens.weight),
+        embedding=_own(blocks.weight_of(stack.embed_tokens)),
         layers=layers,
-        norm=_own(stack.norm.weight),
+        norm=_own(blocks.weight_of(stack.norm)),
         head=Matrix(_copy(head, dtype)),
         vocab_size=head.shape[0],
         has_adapter=any(
@@ -138,16 +143,26 @@ def check_finite(model: nn.Module) -> None:
             )
 
 
-def _layer(layer: Any, dtype: torch.dtype) -> Layer:
-    attention, block = layer.self_attn, layer.mlp
+def _layer(layer: Any, arch: Architecture, dtype: torch.dtype) -> Layer:
+    attention, block, norms = layer.self_attn, layer.mlp, arch.norms
+    qkv = ("qkv_proj",) if arch.fused else ("q_proj", "k_proj", "v_proj")
+    gate_up = ("gate_up_proj",) if arch.fused else ("gate_proj", "up_proj")
     return Layer(
-        input_norm=_own(layer.input_layernorm.weight),
-        qkv=_projection((attention.q_proj, attention.k_proj, attention.v_proj), dtype),
+        before_attention=_norm(layer, norms.before_attention),
+        qkv=_projection([getattr(attention, name) for name in qkv], dtype),
+        q_norm=_norm(attention, "q_norm") if arch.head_norms else None,
+        k_norm=_norm(attention, "k_norm") if arch.head_norms else None,
         out=_projection((attention.o_proj,), dtype),
-        post_norm=_own(layer.post_attention_layernorm.weight),
-        gate_up=_projection((block.gate_proj, block.up_proj), dtype),
+        after_attention=_norm(layer, norms.after_attention) if norms.after_attention else None,
+        before_mlp=_norm(layer, norms.before_mlp),
+        gate_up=_projection([getattr(block, name) for name in gate_up], dtype),
         down=_projection((block.down_proj,), dtype),
+        after_mlp=_norm(layer, norms.after_mlp) if norms.after_mlp else None,
     )
+
+
+def _norm(parent: nn.Module, name: str) -> Tensor:
+    return _own(blocks.weight_of(getattr(parent, name)))
 
 
 def _projection(modules: Sequence[nn.Module], dtype: torch.dtype) -> Projection:
@@ -171,26 +186,20 @@ def _projection(modules: Sequence[nn.Module], dtype: torch.dtype) -> Projection:
 
 
 def _base(module: nn.Module) -> nn.Linear:
-    linear = module.get_base_layer() if isinstance(module, LoraLinear) else module
-    if not isinstance(linear, nn.Linear):
-        raise EnvironmentFault(f"the decoder cannot apply a {type(module).__name__} layer")
+    linear = blocks.base_layer(module)
+    if blocks.is_quantized(linear):
+        raise EnvironmentFault("the decoder does not read quantised weights")
     return linear
 
 
 def _adapter(module: nn.Module, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
     """The active adapters of one layer, stacked: ``(R, in)`` and scaled ``(out, R)``."""
-    if not isinstance(module, LoraLinear) or module.disable_adapters or module.merged:
+    found = blocks.adapters_of(module)
+    if not found:
         return None, None
-    downs, ups = [], []
-    for name in module.active_adapters:
-        if name not in module.lora_A:
-            continue
-        if module.use_dora.get(name, False) or module.lora_B[name].bias is not None:
-            raise EnvironmentFault("adapters with DoRA or a bias are not supported by the decoder")
-        downs.append(_copy(module.lora_A[name].weight, dtype))
-        # Scaled after the cast, as the scoring forward does.
-        ups.append(_copy(module.lora_B[name].weight, dtype) * module.scaling[name])
-    return (torch.cat(downs), torch.cat(ups, 1)) if downs else (None, None)
+    # Scaled after the cast, as the scoring forward does.
+    ups = [_copy(adapter.up, dtype) * adapter.scaling for adapter in found]
+    return torch.cat([_copy(adapter.down, dtype) for adapter in found]), torch.cat(ups, 1)
 
 
 def _biases(linears: Sequence[nn.Linear], dtype: torch.dtype) -> Tensor | None:

@@ -14,6 +14,7 @@ blocks of one batch, Q queries and L keys of its longest.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,12 +56,12 @@ class Batch:
     Attributes:
         queries: ``(n, Q)`` stream positions, T where padded.
         keys: ``(n, L)`` stream positions, T where padded.
-        future: ``(n, 1, Q, L)`` True where a query must not look.
+        unseen: ``(n, 1, Q, L)`` True where a query must not look.
     """
 
     queries: Tensor
     keys: Tensor
-    future: Tensor
+    unseen: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,56 +71,98 @@ class AttentionPlan:
     batches: tuple[Batch, ...]
 
     @classmethod
-    def of(cls, segments: tuple[Segment, ...], device: torch.device | None = None) -> AttentionPlan:
-        """Plan the attention of ``segments``."""
+    def of(
+        cls,
+        segments: tuple[Segment, ...],
+        device: torch.device | None = None,
+        window: int | None = None,
+    ) -> AttentionPlan:
+        """Plan the attention of ``segments``.
+
+        Args:
+            segments: of the packed stream.
+            device: where the attention is computed.
+            window: positions a query sees, its own included; None = all before it.
+        """
         tokens = sum(s.length for s in segments)
-        blocks = sorted(_blocks(segments), key=lambda b: (len(b.keys), len(b.queries)))
+        blocks = sorted(_blocks(segments, window), key=lambda b: (len(b.keys), len(b.queries)))
         batches: list[list[_Block]] = []
         for block in blocks:
             if not batches or not _fits(batches[-1], block):
                 batches.append([])
             batches[-1].append(block)
-        return cls(tuple(_batch(b, tokens, device) for b in batches))
+        return cls(tuple(_batch(b, tokens, window, device) for b in batches))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
+def plans_of(
+    segments: tuple[Segment, ...], windows: Collection[int | None], device: torch.device | None = None
+) -> dict[int | None, AttentionPlan]:
+    """One plan for each distinct window; a window no sample outgrows shares the plan of None."""
+    longest = max((s.length + sum(segments[a].length for a in s.ancestors) for s in segments), default=0)
+    felt = {w: w if w is not None and w < longest else None for w in windows}
+    made = {w: AttentionPlan.of(segments, device, w) for w in set(felt.values())}
+    return {w: made[felt[w]] for w in felt}
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    plan: AttentionPlan,
+    scale: float | None = None,
+    softcap: float | None = None,
+) -> Tensor:
     """Causal attention over the stream.
 
     Args:
         q: ``(T, H, D)`` rotated queries.
         k, v: ``(T, K, D)`` rotated keys, and values.
         plan: the stream's batches.
+        scale: of the scores; None = ``D ** -0.5``.
+        softcap: scores become ``softcap * tanh(score / softcap)``; None = as they are.
 
     Returns:
         ``(T, H, D)``.
     """
-    out: Tensor = _SegmentAttention.apply(q, k, v, plan)  # type: ignore[no-untyped-call]
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    out: Tensor = _SegmentAttention.apply(q, k, v, plan, scale, softcap)  # type: ignore[no-untyped-call]
     return out
 
 
 class _SegmentAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
+    def forward(
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        plan: AttentionPlan,
+        scale: float,
+        softcap: float | None,
+    ) -> Tensor:
         tokens, heads, width = q.shape
         kv_heads = k.shape[1]
-        q, k, v = _with_zero_row(q * width**-0.5), _with_zero_row(k), _with_zero_row(v)
+        q, k, v = _with_zero_row(q * scale), _with_zero_row(k), _with_zero_row(v)
         out = q.new_empty(tokens + 1, heads * width)
         kept = []
         for batch in plan.batches:
             keys, values = _take(k, batch.keys, kv_heads, width), _take(v, batch.keys, kv_heads, width)
             scores = torch.bmm(_take(q, batch.queries, kv_heads, width), keys.transpose(1, 2))
+            if softcap is not None:
+                scores.div_(softcap).tanh_().mul_(softcap)
             n, queries, length = len(batch.keys), batch.queries.shape[1], batch.keys.shape[1]
-            scores.view(n, -1, queries, length).masked_fill_(batch.future, float("-inf"))
+            scores.view(n, -1, queries, length).masked_fill_(batch.unseen, float("-inf"))
             weights = torch.softmax(scores, dim=-1)
             _put(out, batch.queries, torch.bmm(weights, values), heads)
             if any(ctx.needs_input_grad):
                 kept.append(weights)
         ctx.plan, ctx.shape, ctx.kv_heads = plan, (tokens, heads, width), kv_heads
+        ctx.scale, ctx.softcap = scale, softcap
         ctx.save_for_backward(q, k, v, *kept)
         return out[:tokens].view(tokens, heads, width)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         q, k, v, *kept = ctx.saved_tensors
         (tokens, heads, width), kv_heads = ctx.shape, ctx.kv_heads
         grad = _with_zero_row(grad)
@@ -132,12 +175,15 @@ class _SegmentAttention(torch.autograd.Function):
             q_b, g_b = _take(q, batch.queries, kv_heads, width), _take(grad, batch.queries, kv_heads, width)
             d_weights = torch.bmm(g_b, values.transpose(1, 2))
             d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
+            if ctx.softcap is not None:  # computed again: keeping it would double what attention keeps
+                bent = torch.bmm(q_b, keys.transpose(1, 2)).div_(ctx.softcap).tanh_()
+                d_scores = torch.ops.aten.tanh_backward(d_scores, bent)
             _put(dq, batch.queries, torch.bmm(d_scores, keys), heads)
             _add(dk, batch.keys, torch.bmm(d_scores.transpose(1, 2), q_b), kv_heads)
             _add(dv, batch.keys, torch.bmm(weights.transpose(1, 2), g_b), kv_heads)
-        dq = dq[:tokens].view(tokens, heads, width) * width**-0.5
+        dq = dq[:tokens].view(tokens, heads, width) * ctx.scale
         dk, dv = (x[:tokens].view(tokens, kv_heads, width).to(q.dtype) for x in (dk, dv))
-        return dq, dk, dv, None
+        return dq, dk, dv, None, None, None
 
 
 # -- moving rows between the stream and a batch --------------------------------------
@@ -172,14 +218,16 @@ def _add(into: Tensor, rows: Tensor, values: Tensor, kv_heads: int) -> None:
 # -- planning -----------------------------------------------------------------------
 
 
-def _blocks(segments: tuple[Segment, ...]) -> list[_Block]:
+def _blocks(segments: tuple[Segment, ...], window: int | None) -> list[_Block]:
     spans = [np.arange(s.start, s.start + s.length) for s in segments]
     blocks = []
     for segment, own in zip(segments, spans, strict=True):
-        above = [spans[a] for a in segment.ancestors]
+        path = np.concatenate([*(spans[a] for a in segment.ancestors), own])
+        above = len(path) - segment.length  # a path holds every position of the sample, in order
         for start in range(0, segment.length, QUERY_BLOCK):
             end = min(start + QUERY_BLOCK, segment.length)
-            blocks.append(_Block(own[start:end], np.concatenate([*above, own[:end]])))
+            first = 0 if window is None else max(0, above + start + 1 - window)
+            blocks.append(_Block(own[start:end], path[first : above + end]))
     return blocks
 
 
@@ -190,20 +238,23 @@ def _fits(batch: list[_Block], block: _Block) -> bool:
     return padded <= _AREA and padded <= _WASTE * own
 
 
-def _batch(blocks: list[_Block], tokens: int, device: torch.device | None) -> Batch:
+def _batch(blocks: list[_Block], tokens: int, window: int | None, device: torch.device | None) -> Batch:
     queries = np.full((len(blocks), max(len(b.queries) for b in blocks)), tokens)
     keys = np.full((len(blocks), max(len(b.keys) for b in blocks)), tokens)
-    visible = np.empty(len(blocks), dtype=np.int64)
+    lengths = np.array([len(b.keys) for b in blocks])
+    before = lengths - np.array([len(b.queries) for b in blocks])
     for row, block in enumerate(blocks):
         queries[row, : len(block.queries)] = block.queries
         keys[row, : len(block.keys)] = block.keys
-        visible[row] = len(block.keys) - len(block.queries)
     # Query i sees the keys before its block, and its own up to i. Padded keys lie in every real
-    # query's future; padded queries see real keys, so no row is fully masked.
-    last = visible[:, None] + np.arange(queries.shape[1])[None]
-    future = np.arange(keys.shape[1])[None, None] > last[:, :, None]
+    # query's future; padded queries see what the last key's query sees, so no row is fully masked.
+    last = np.minimum(before[:, None] + np.arange(queries.shape[1])[None], lengths[:, None] - 1)
+    at = np.arange(keys.shape[1])[None, None]
+    unseen = at > last[:, :, None]
+    if window is not None:
+        unseen |= at <= last[:, :, None] - window
     return Batch(
         torch.from_numpy(queries).to(device),
         torch.from_numpy(keys).to(device),
-        torch.from_numpy(future)[:, None].to(device),
+        torch.from_numpy(unseen)[:, None].to(device),
     )

@@ -15,6 +15,7 @@ from charter.models.policy import Policy, adapter_off
 from charter.models.score import (
     divergence,
     divergence_of_hidden,
+    final_softcap,
     hidden_states,
     is_llama_style,
     score,
@@ -62,7 +63,8 @@ class Reference:
         with adapter_off(policy.model) as model:
             reference_U = hidden_states(model, packed, dtype)
         weight = blocks.head_weight(policy.model)
-        return divergence_of_hidden(hidden_U, reference_U, weight, weight, packed)
+        softcap = final_softcap(policy.model)
+        return divergence_of_hidden(hidden_U, reference_U, weight, weight, packed, softcap, softcap)
 
 
 def _padded_divergence(policy: Policy, packed: Packed) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from charter.data.packing import Ints, Packed
+from charter.errors import EnvironmentFault
 
 
 def logits(model: Any, packed: Packed, compute_dtype: torch.dtype = torch.float32) -> Tensor:
@@ -21,6 +22,7 @@ def logits(model: Any, packed: Packed, compute_dtype: torch.dtype = torch.float3
 
     The batch is rebuilt from the packed stream: one row per leaf of the forest.
     """
+    _refuse_virtual_tokens(model)
     out, at_U = _forward(model, packed, packed.predictor_U, compute_dtype)
     picked: Tensor = out.logits[at_U]
     return picked
@@ -28,6 +30,7 @@ def logits(model: Any, packed: Packed, compute_dtype: torch.dtype = torch.float3
 
 def hidden(model: Any, packed: Packed, rows: Ints, compute_dtype: torch.dtype = torch.float32) -> Tensor:
     """Final hidden states at some rows of the packed stream, through the backbone alone."""
+    _refuse_virtual_tokens(model)
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     out, at = _forward(inner.base_model, packed, rows, compute_dtype)
     picked: Tensor = out.last_hidden_state[at]
@@ -54,6 +57,15 @@ def _forward(
         )
     at = where_T[rows]
     return out, (torch.from_numpy(at[:, 0]).to(device), torch.from_numpy(at[:, 1]).to(device))
+
+
+def _refuse_virtual_tokens(model: Any) -> None:
+    """Prompt and prefix tuning: positions of the output would not be those of the input."""
+    configs = getattr(model, "peft_config", None) or {}
+    if any(getattr(config, "is_prompt_learning", False) for config in configs.values()):
+        raise EnvironmentFault(
+            "adapters that put virtual tokens before the text are not supported", fix="train a LoRA adapter"
+        )
 
 
 def log_probs(model: Any, packed: Packed, temperature: float = 1.0) -> Tensor:

@@ -8,6 +8,7 @@ before the first step, and cached.
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import shutil
@@ -26,7 +27,17 @@ from charter.data.render import Template
 from charter.errors import EnvironmentFault, TrainingFault, UserError
 from charter.models.check import check_adapter_fits, check_checkpoint
 from charter.models.hub import resolve
-from charter.models.reward import head_of, with_reward_head
+from charter.models.quantized import FourBit, has_quantized, quantize, require_bitsandbytes
+from charter.models.reward import (
+    adapter_dimensions,
+    dimension_names,
+    head_of,
+    name_dimensions,
+    padding_token,
+    with_reward_head,
+    without_adapter_names,
+)
+from charter.models.reward_scale import RewardScale
 from charter.models.score import is_llama_style
 
 BASE = "base"
@@ -45,6 +56,7 @@ class Policy:
         compute_dtype: type of activations and matrix products.
         version: optimizer steps the weights have taken since loading.
         derived: the weights (under an adapter: the base) are no longer those at ``path``.
+        reward_scale: of a reward model: what its rewards are normalised by; None = nothing.
     """
 
     model: Any
@@ -54,6 +66,7 @@ class Policy:
     compute_dtype: torch.dtype = torch.bfloat16
     version: int = 0
     derived: bool = False
+    reward_scale: RewardScale | None = None
     _template: Template | None = field(default=None, repr=False)
 
     @property
@@ -62,6 +75,16 @@ class Policy:
         if self._template is None:
             self._template = Template(self.tokenizer)
         return self._template
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    @property
+    def has_reward_head(self) -> bool:
+        """Whether it is a reward model."""
+        return hasattr(self.model, "score")
 
     @property
     def has_adapter(self) -> bool:
@@ -83,17 +106,28 @@ class Policy:
         return found.hexdigest()
 
 
-def load(name: str, *, bf16: bool = True) -> Policy:
+def load(
+    name: str,
+    *,
+    bf16: bool = True,
+    device: str | torch.device | None = None,
+    load_in_4bit: bool = False,
+) -> Policy:
     """Load a policy for sampling and scoring.
 
     Args:
         name: ``smollm2-135m``, a hub id, a checkpoint folder, or an adapter folder.
         bf16: compute in bfloat16; off = float32.
+        device: where it computes; None = the first CUDA device, or the CPU where there is none.
+        load_in_4bit: quantise the linear layers to four bits (needs bitsandbytes).
 
     Raises:
         UserError: nothing by that name, or the folder is not a sound checkpoint.
-        EnvironmentFault: it has to be fetched and cannot be.
+        EnvironmentFault: it has to be fetched and cannot be, or there is no such device.
     """
+    where = _device(device)
+    if load_in_4bit:
+        require_bitsandbytes()
     path = resolve(name)
     check_checkpoint(path)
     dtype = torch.bfloat16 if bf16 else torch.float32
@@ -103,13 +137,49 @@ def load(name: str, *, bf16: bool = True) -> Policy:
         base = resolve(_base_of(path))
         check_checkpoint(base)
         check_adapter_fits(path, base)
+    scale = RewardScale.load(path)
     model = _load_model(base, dtype)
+    tokenizer = _load_tokenizer(path, base)
+    if adapter.exists() and (outputs := adapter_dimensions(path)) and not hasattr(model, "score"):
+        model = with_reward_head(model, outputs, tokenizer=tokenizer)
+        model.score.to(dtype)
+    if scale is not None and hasattr(model, "score"):
+        name_dimensions(model, scale.names)
+    if load_in_4bit:
+        quantize(model, FourBit(), where, dtype)
+    else:
+        _move(model, where)
     if adapter.exists():
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, str(path))
+        model = PeftModel.from_pretrained(model, str(path), torch_device=str(where))
     model.eval().requires_grad_(False)
-    return Policy(model, _load_tokenizer(path, base), name=name, path=path, compute_dtype=dtype)
+    return Policy(model, tokenizer, name=name, path=path, compute_dtype=dtype, reward_scale=scale)
+
+
+def _device(asked: str | torch.device | None) -> torch.device:
+    if asked is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise EnvironmentFault(
+            f"cannot compute on {asked}: {str(error).splitlines()[0]}",
+            where="device",
+            fix="leave device out, and the CPU or a CUDA device is taken",
+        ) from None
+    return device
+
+
+def _move(model: Any, device: torch.device) -> None:
+    try:
+        model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise EnvironmentFault(
+            f"the model does not fit on {device}: {str(error).splitlines()[0]}",
+            fix="free memory there, take a smaller model, or load_in_4bit=True",
+        ) from None
 
 
 def prepare_for_training(policy: Policy, options: TrainOptions, dimensions: int | None = None) -> None:
@@ -120,20 +190,29 @@ def prepare_for_training(policy: Policy, options: TrainOptions, dimensions: int 
     LoRA: the base is frozen in the compute type and the adapter is float32.
     Full fine-tuning: all weights are float32, their own master copy. An adapter
     the policy already carries is merged first, so that the reference is the
-    policy as it was given.
+    policy as it was given; that cannot be done to four-bit weights.
+
+    Raises:
+        UserError: the policy's weights and the options do not fit.
+        EnvironmentFault: load_in_4bit without bitsandbytes.
     """
+    _check_quantization(policy, options)
     if policy.has_adapter:
         _cast_weights(policy.model, torch.float32)
         policy.model = policy.model.merge_and_unload()
         policy.derived = True
     policy.compute_dtype = torch.bfloat16 if options.bf16 else torch.float32
     if dimensions is not None:
-        policy.model = _rewarding(policy.model, dimensions, options.seed)
+        policy.model = _rewarding(policy, dimensions, options.seed)
+        policy.reward_scale = None
     _quiet_dropout(policy.model)
     policy.model.eval()
     if options.use_peft:
         _cast_weights(policy.model, policy.compute_dtype)
         policy.model.requires_grad_(False)
+        if options.load_in_4bit and not has_quantized(policy.model):
+            how = FourBit(options.bnb_4bit_quant_type, options.use_bnb_nested_quant)
+            quantize(policy.model, how, policy.device, policy.compute_dtype)
         policy.model = _add_lora(policy, options)
     else:
         _cast_weights(policy.model, torch.float32)
@@ -143,9 +222,27 @@ def prepare_for_training(policy: Policy, options: TrainOptions, dimensions: int 
         policy.derived = True
 
 
-def _rewarding(model: Any, dimensions: int, seed: int) -> Any:
-    if not hasattr(model, "score"):
-        return with_reward_head(model, dimensions, seed)
+def _check_quantization(policy: Policy, options: TrainOptions) -> None:
+    """Four-bit weights can neither be trained themselves, nor take up an adapter, nor be saved as a base."""
+    if options.load_in_4bit:
+        require_bitsandbytes()
+    elif not has_quantized(policy.model):
+        return
+    if not options.use_peft:
+        raise UserError("four-bit weights cannot be trained", where="use_peft", fix="set use_peft: true")
+    if policy.has_adapter or policy.derived:
+        raise UserError(
+            "load_in_4bit needs a base that is on disk as it is, without an adapter",
+            where="load_in_4bit",
+            fix="merge it with `charter model export --merge`, and train from that folder",
+        )
+
+
+def _rewarding(policy: Policy, dimensions: int, seed: int) -> Any:
+    model = policy.model
+    if not policy.has_reward_head:
+        return with_reward_head(model, dimensions, seed, policy.tokenizer)
+    model.config.pad_token_id = padding_token(policy.tokenizer)
     if head_of(model).out_features != dimensions:
         raise UserError(
             f"the reward model has {head_of(model).out_features} dimensions, the data {dimensions}",
@@ -179,7 +276,10 @@ def save_policy(policy: Policy, directory: Path) -> None:
         # peft would look for the base's vocabulary in a folder that is still to be renamed.
         more = {"save_embedding_layers": False} if inner else {}
         policy.model.save_pretrained(str(temporary), **more)
-        policy.tokenizer.save_pretrained(str(temporary))
+        _save_tokenizer(policy, temporary)
+        if policy.has_reward_head:
+            scale = policy.reward_scale or RewardScale.unmeasured(dimension_names(policy.model))
+            scale.save(temporary)
         shutil.rmtree(directory, ignore_errors=True)
         temporary.rename(directory)
     except (OSError, SafetensorError) as error:
@@ -202,19 +302,23 @@ def adapter_off(model: Any) -> Iterator[Any]:
 def _save_base(policy: Policy, directory: Path) -> None:
     """The model under the adapter, as a checkpoint of its own."""
     inner = policy.model.get_base_model()
-    state = {
-        key.replace(".base_layer.", "."): value
-        for key, value in inner.state_dict().items()
-        if ".lora_" not in key
-    }
-    inner.save_pretrained(str(directory), state_dict=state)
-    policy.tokenizer.save_pretrained(str(directory))
+    inner.save_pretrained(str(directory), state_dict=without_adapter_names(inner.state_dict()))
+    _save_tokenizer(policy, directory)
+
+
+def _save_tokenizer(policy: Policy, directory: Path) -> None:
+    """The tokenizer; beside a reward model it pads with the token its config names."""
+    tokenizer = policy.tokenizer
+    if policy.has_reward_head and policy.model.config.pad_token_id not in (None, tokenizer.pad_token_id):
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(policy.model.config.pad_token_id)
+    tokenizer.save_pretrained(str(directory))
 
 
 def _add_lora(policy: Policy, options: TrainOptions) -> Any:
     from peft import LoraConfig, get_peft_model
 
-    rewards = hasattr(policy.model, "score")
+    rewards = policy.has_reward_head
     config = LoraConfig(
         r=options.lora_r,
         lora_alpha=options.lora_alpha,
@@ -260,7 +364,8 @@ def _refuse_idle_adapters(model: Any) -> None:
 def _cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
     """Weights only: ``model.to(bf16)`` would round the rotary frequencies too."""
     for parameter in model.parameters():
-        parameter.data = parameter.data.to(dtype)
+        if parameter.is_floating_point():  # not what is quantised
+            parameter.data = parameter.data.to(dtype)
 
 
 def _quiet_dropout(model: nn.Module) -> None:

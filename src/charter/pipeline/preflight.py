@@ -37,7 +37,7 @@ def preflight(recipe: Recipe) -> dict[str, Any]:
         if kind == "compare" and constitution is not None:
             _check_principles(stage, constitution, where)
         if kind == "train":
-            _check_train(recipe, stage, found)
+            _check_train(recipe, number, stage, found)
     _check_overlap(recipe, found)
     _check_model(recipe)
     return found
@@ -68,14 +68,15 @@ def _check_principles(stage: Any, constitution: Constitution, where: str) -> Non
             raise ConfigError(str(error), where=where) from None
 
 
-def _check_train(recipe: Recipe, stage: Any, found: dict[str, Any]) -> None:
+def _check_train(recipe: Recipe, number: int, stage: Any, found: dict[str, Any]) -> None:
     from charter.catalogue import lookup
+    from charter.pipeline.training import read_data
 
     entry = lookup(stage.algorithm)
     for name in ("data", "eval_data"):
         if getattr(stage, name) is not None:
-            groups = load_groups(str(recipe.file(getattr(stage, name))), entry.data).groups
-            found[f"train {name}"] = len(groups)
+            data = str(recipe.file(getattr(stage, name)))
+            found[f"train {name}"] = len(read_data(data, entry, recipe.options[number]).groups)
     if stage.objective is not None:
         file = recipe.file(stage.objective.rpartition(":")[0])
         if not file.is_file():

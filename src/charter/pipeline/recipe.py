@@ -23,8 +23,10 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from charter.catalogue import ENTRIES, TrainOptions, lookup
+from charter.catalogue.distillation import DistillationOptions
 from charter.catalogue.from_trl import explain_trl
 from charter.config import Config, read_yaml, validate
+from charter.data.teacher_context import resolved
 from charter.errors import ConfigError, did_you_mean
 
 
@@ -201,9 +203,10 @@ class Recipe:
             kind, stage = _stage(item, f"{where}: stage {number}")
             stages.append((kind, stage))
             if isinstance(stage, TrainStage):
-                options[number] = train_options(
-                    stage.algorithm, stage.given, f"{where}: stage {number} (train)"
-                )
+                given = train_options(stage.algorithm, stage.given, f"{where}: stage {number} (train)")
+                if isinstance(given, DistillationOptions):
+                    given = resolved(given, path.parent)
+                options[number] = given
         _check_order(stages, head, where)
         return cls(head, stages, options, path)
 
@@ -225,7 +228,10 @@ def train_options(algorithm: str, given: Mapping[str, Any], where: str) -> Train
     if given.get("preset") == "paper":
         if not entry.paper_settings:
             raise ConfigError(f"preset: {algorithm} has no published settings of its own", where=where)
-        given = {**entry.paper_settings, **given}
+        published = dict(entry.paper_settings)
+        if given.get("max_steps", -1) != -1:  # it decides, not the published passes
+            published.pop("num_train_epochs", None)
+        given = {**published, **given}
     for key in given:
         if key not in schema.model_fields and (reason := explain_trl(key, algorithm)):
             raise ConfigError(f"{key}: {reason}", where=where)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from charter.catalogue import Entry, TrainOptions, lookup
+from charter.catalogue.distillation import DistillationOptions, OnPolicyDistillationOptions
 from charter.catalogue.options import MovingReference
+from charter.catalogue.other_reference import StepwiseOptions
 from charter.data.formats import Kind, LoadedData, load_groups
 from charter.data.prepare import Prepared, prepare
+from charter.data.teacher_context import resolved
 from charter.errors import ConfigError
 from charter.evaluation.kl_stop import KLStop
+from charter.feedback.reward import measure_scale
 from charter.models.policy import Policy
+from charter.models.reward_scale import RewardScale
+from charter.objectives.base import Need
+from charter.pipeline.on_policy import answered
+from charter.pipeline.stepwise import train_in_stages
 from charter.progress import say
-from charter.records import read_groups
+from charter.records import is_groups_file, read_groups
 from charter.rundir import read_jsonl, sha256_file, sha256_json
 from charter.training.batch import Columns
 from charter.training.hooks import Hook
 from charter.training.loop import Loop, Resume
 from charter.training.references import ReferencePlan
 from charter.training.step import WeightedTerm
+from charter.training.teacher import Teacher, teacher_of
 from charter.training.terms import by_name, terms_of
 from charter.types import Group
 
@@ -58,32 +68,47 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
         steps, what stopped training, data counts and the KL history.
     """
     entry = lookup(request.algorithm)
+    if isinstance(request.options, DistillationOptions):
+        request = replace(request, options=resolved(request.options))
     terms = _terms(entry, request)
-    prepared = _prepare(_load(request.data, request.sampled, entry, request.options), policy, request.options)
+    loaded = read_data(request.data, entry, request.options, sampled=request.sampled)
+    prepared = _prepare(_answered(loaded, policy, request.options, directory), policy, request.options)
     for line in prepared.report.lines():
         say(f"data: {line}")
     held_out: Sequence[Group] = ()
     if request.eval_data is not None:
-        loaded = _load(request.eval_data, False, entry, request.options)
-        held_out = _arranged(_prepare(loaded, policy, request.options).groups, entry, request.options)
+        loaded = read_data(request.eval_data, entry, request.options)
+        loaded = _answered(loaded, policy, request.options, directory)
+        held_out = _arranged(_prepare(loaded, policy, request.options).groups, entry, request.options, policy)
     directory.mkdir(parents=True, exist_ok=True)
-    hooks: list[Hook] = []
-    if request.options.max_kl is not None:
-        hooks.append(_kl_stop(policy, prepared, request.options))
-    groups = _arranged(prepared.groups, entry, request.options)
-    loop = Loop(
-        policy,
-        terms,
-        request.options,
-        groups,
-        directory,
-        data_fingerprint=_fingerprint(request, policy),
-        eval_groups=held_out,
-        hooks=hooks,
-        reference=_reference_plan(entry, request.options),
-        dimensions=_dimensions(terms, groups) if entry.trains == "reward" else None,
-    )
-    result = loop.run(request.resume)
+    groups = _arranged(prepared.groups, entry, request.options, policy)
+    _say_trained(groups, prepared.report.trained_tokens)
+    fingerprint = _fingerprint(request, policy)
+
+    def make_loop(groups: Sequence[Group], directory: Path, stage: str) -> Loop:
+        hooks: list[Hook] = []
+        if request.options.max_kl is not None:
+            hooks.append(_kl_stop(policy, prepared, request.options))
+        return Loop(
+            policy,
+            terms,
+            request.options,
+            groups,
+            directory,
+            data_fingerprint=sha256_json([fingerprint, stage]) if stage else fingerprint,
+            eval_groups=held_out,
+            hooks=hooks,
+            reference=_reference_plan(entry, request.options),
+            teacher=_teacher(policy, request.options),
+            dimensions=_dimensions(terms, groups) if entry.trains == "reward" else None,
+        )
+
+    if isinstance(request.options, StepwiseOptions):
+        result = train_in_stages(policy, groups, request.options, directory, make_loop, request.resume)
+    else:
+        result = make_loop(groups, directory, "").run(request.resume)
+    if entry.trains == "reward" and any(Need.REWARD in term.objective.needs for term in terms):
+        _normalise(policy, directory / "model", groups, held_out, request.options)
     report = prepared.report
     return {
         "algorithm": request.algorithm
@@ -124,8 +149,13 @@ def _terms(entry: Entry, request: TrainRequest) -> tuple[WeightedTerm, ...]:
     return (WeightedTerm(own),)
 
 
-def _load(data: Any, sampled: bool, entry: Entry, options: TrainOptions) -> LoadedData:
-    if sampled:
+def read_data(data: Any, entry: Entry, options: TrainOptions, *, sampled: bool = False) -> LoadedData:
+    """What ``entry`` trains on: rows, or a file of groups that were sampled and judged.
+
+    Raises:
+        DataError: a mistake in the data, found without a model.
+    """
+    if sampled or is_groups_file(data):
         groups = read_groups(Path(data))
         kind: Kind = "preference" if entry.data == "preference" else "completion"
         loaded = LoadedData(tuple(groups), {}, kind, str(data))
@@ -137,11 +167,33 @@ def _load(data: Any, sampled: bool, entry: Entry, options: TrainOptions) -> Load
     return changed
 
 
-def _arranged(groups: Sequence[Group], entry: Entry, options: TrainOptions) -> Sequence[Group]:
-    """What the entry trains on, made of the rendered groups."""
+def _answered(loaded: LoadedData, policy: Policy, options: TrainOptions, directory: Path) -> LoadedData:
+    """Prompts with the policy's own answers, where it learns from those."""
+    if isinstance(options, OnPolicyDistillationOptions):
+        return answered(loaded, policy, options, directory)
+    return loaded
+
+
+def _teacher(policy: Policy, options: TrainOptions) -> Teacher | None:
+    return teacher_of(policy, options) if isinstance(options, DistillationOptions) else None
+
+
+def _say_trained(groups: Sequence[Group], before: int) -> None:
+    """How many tokens are trained, where that is not what the report said."""
+    trained = sum(sum(s.completion.trained) for g in groups for s in g.samples if s.role == "policy")
+    if trained != before:
+        say(f"data: {trained} tokens are trained")
+
+
+def _arranged(
+    groups: Sequence[Group], entry: Entry, options: TrainOptions, policy: Policy
+) -> Sequence[Group]:
+    """What the entry trains on, made of the rendered groups; the policy goes to functions that take it."""
     if not entry.arrange:
         return groups
-    arranged: Sequence[Group] = by_name(entry.arrange)(groups, options)
+    arrange = by_name(entry.arrange)
+    takes = len(inspect.signature(arrange).parameters)
+    arranged: Sequence[Group] = arrange(*(groups, options, policy)[:takes])
     return arranged
 
 
@@ -149,6 +201,22 @@ def _dimensions(terms: Sequence[WeightedTerm], groups: Sequence[Group]) -> int:
     """How many outputs the reward head has: one for each dimension the data speaks of."""
     needs = {need for term in terms for need in term.objective.needs}
     return len(Columns.of(groups, needs).dimensions)
+
+
+def _normalise(
+    policy: Policy, model: Path, groups: Sequence[Group], held_out: Sequence[Group], options: TrainOptions
+) -> None:
+    """Measure the mean and deviation of the trained model's rewards, and keep them beside it."""
+    scale = RewardScale.load(model)
+    if scale is None or not scale.samples:  # else the run had finished before
+        data = "evaluation data" if held_out else "training data"
+        tokens = options.tokens_per_microbatch
+        scale = measure_scale(policy, held_out or groups, data, seed=options.seed, tokens=tokens)
+        scale.save(model)
+        parts = zip(scale.names, scale.mean, scale.std, strict=True)
+        words = ", ".join(f"{name} {mean:.3g} ± {std:.3g}" for name, mean, std in parts)
+        say(f"rewards are normalised on {scale.samples} answers of the {data}: {words}")
+    policy.reward_scale = scale
 
 
 def _reference_plan(entry: Entry, options: TrainOptions) -> ReferencePlan:

@@ -1,4 +1,4 @@
-"""A two-layer Llama and a byte tokenizer: real transformers objects, built in milliseconds, no download."""
+"""Two-layer models of every family, and a byte tokenizer: real, built in milliseconds, no download."""
 
 from __future__ import annotations
 
@@ -34,15 +34,44 @@ def tiny_tokenizer(chat_template: str | None = CHATML) -> Any:
     return tokenizer
 
 
-def tiny_model(seed: int = 0, **overrides: Any) -> Any:
-    """A random two-layer ``LlamaForCausalLM`` in float32, grouped-query attention, tied embedding.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "mistral": {"sliding_window": 11, "head_dim": 10},
+    "qwen2": {"use_sliding_window": True, "sliding_window": 11, "max_window_layers": 1},
+    "qwen3": {"use_sliding_window": True, "sliding_window": 11, "max_window_layers": 1, "head_dim": 12},
+    "phi3": {"sliding_window": 11, "rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}},
+    "gemma": {"head_dim": 16},
+    "gemma2": {
+        "head_dim": 16,
+        "query_pre_attn_scalar": 24,
+        "sliding_window": 11,
+        "attn_logit_softcapping": 3.0,
+        "final_logit_softcapping": 4.0,
+    },
+    "gemma3_text": {
+        "head_dim": 16,
+        "query_pre_attn_scalar": 24,
+        "sliding_window": 11,
+        "layer_types": ["sliding_attention", "full_attention"],
+        "final_logit_softcapping": 6.0,
+    },
+}
+"""``model_type`` of the families the one forward computes, with what makes each one different switched on."""
+
+
+def tiny_model(seed: int = 0, family: str = "llama", **overrides: Any) -> Any:
+    """A random two-layer causal language model in float32, grouped-query attention, tied embedding.
+
+    Norms and biases are random too, so that none can be left out unseen; those of Llama are as
+    transformers makes them.
 
     Args:
         seed: decides the weights.
-        overrides: fields of ``LlamaConfig`` to change.
+        family: a key of :data:`FAMILIES`.
+        overrides: fields of its transformers config to change.
     """
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     fields: dict[str, Any] = {
         "vocab_size": 258,
@@ -58,10 +87,15 @@ def tiny_model(seed: int = 0, **overrides: Any) -> Any:
         "eos_token_id": 257,
         "pad_token_id": 257,
     }
-    config = LlamaConfig(**{**fields, **overrides})
+    config = AutoConfig.for_model(family, **{**fields, **FAMILIES[family], **overrides})
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(config).eval()
+    model = AutoModelForCausalLM.from_config(config).eval()
+    if family != "llama":
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 1:
+                    parameter.add_(torch.randn(parameter.shape) * 0.3)
     torch.random.set_rng_state(state)
     return model
 

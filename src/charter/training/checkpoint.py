@@ -93,7 +93,8 @@ def restore(state: TrainState, parameters: dict[str, nn.Parameter], optimizer: t
         name, _, moment = key.rpartition("/")
         by_name.setdefault(name, {})[moment] = value
     for name, moments in by_name.items():
-        optimizer.state[parameters[name]] = dict(moments)
+        parameter = parameters[name]
+        optimizer.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
     torch.set_rng_state(state.rng)
 
 

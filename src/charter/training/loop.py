@@ -17,6 +17,7 @@ from charter.errors import Interrupted, TrainingFault, UserError
 from charter.interrupt import StopRequest, graceful
 from charter.models.policy import Policy, prepare_for_training, save_policy
 from charter.models.reference import ReferenceCache
+from charter.models.reward import name_dimensions
 from charter.objectives.base import Need, Remembers
 from charter.progress import progress, say
 from charter.rundir import read_json, read_jsonl, write_json
@@ -48,6 +49,8 @@ _FREE = {
 
 METRICS = "metrics.jsonl"
 RESULT = "train.json"
+_TEACHER = "teacher/"
+"""Before the names of a teacher's weights in a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,14 @@ class Loop:
         self.optimizer = make_optimizer(policy.trainable(), options)
         needs = frozenset(need for term in terms for need in term.objective.needs)
         self.columns = Columns.of([*groups, *eval_groups], needs)
+        if dimensions is not None:
+            name_dimensions(policy.model, self.columns.dimensions)
         self.cache: ReferenceCache | None = None
         self.reference = self._reference(reference or ReferencePlan()) if Need.REFERENCE in needs else None
+        if Need.TEACHER in needs and teacher is None:
+            raise UserError(
+                "a term needs a teacher, and this algorithm has none", fix="use context-distillation"
+            )
         self.teacher = teacher
         scorer = Scorer(policy, needs, self.reference, teacher)
         self.stepper = Stepper(policy, terms, self.optimizer, scorer, options.max_grad_norm)
@@ -214,10 +223,12 @@ class Loop:
         batches = split(groups, self.options.tokens_per_microbatch, self.columns)
         rate = learning_rate(self.done, self.total, self.options)
         rng = torch.get_rng_state()
+        memories = [objective.state() for objective in self._remembering()]
         try:
             values = self.stepper.step(batches, rate).metrics
         except TrainingFault as fault:
             torch.set_rng_state(rng)  # as if the step had not been tried
+            self._remember(memories)
             where = f"step {self.done + 1}, rows {rows_of(groups)}"
             raise TrainingFault(fault.what, where=where, fix=fault.fix) from None
         self.done += 1
@@ -301,8 +312,10 @@ class Loop:
         self.pending = state.extra["pending"]
         if self.reference is not None:
             self.reference.load_state(state.reference)
-        for objective, memory in zip(self._remembering(), state.extra["memories"], strict=True):
-            objective.load_state(memory)
+        if self.teacher is not None:
+            own = {k: v for k, v in state.reference.items() if k.startswith(_TEACHER)}
+            self.teacher.load_state({k.removeprefix(_TEACHER): v for k, v in own.items()})
+        self._remember(state.extra["memories"])
         for hook in self.hooks:
             if hook.name in state.extra["hooks"]:
                 hook.restore(state.extra["hooks"][hook.name])
@@ -324,7 +337,7 @@ class Loop:
             self.good,
             extra,
             self.fingerprint,
-            {} if self.reference is None else self.reference.state(),
+            self._moving_weights(),
         )
         checkpoint.save(self.directory / "checkpoints", state, self.options.save_total_limit)
 
@@ -362,9 +375,20 @@ class Loop:
             self.cache.fill(self.policy, groups, self.options.tokens_per_microbatch, advance)
         self.policy.model.train(was_training)
 
+    def _moving_weights(self) -> dict[str, Tensor]:
+        """Weights of a reference and of a teacher that follow the policy."""
+        found = {} if self.reference is None else self.reference.state()
+        taught = {} if self.teacher is None else self.teacher.state()
+        return {**found, **{_TEACHER + name: weight for name, weight in taught.items()}}
+
     def _remembering(self) -> list[Remembers]:
         """Objectives with a memory beyond the step."""
         return [t.objective for t in self.stepper.terms if isinstance(t.objective, Remembers)]
+
+    def _remember(self, memories: Sequence[Mapping[str, float]]) -> None:
+        """Put the memories of objectives back."""
+        for objective, memory in zip(self._remembering(), memories, strict=True):
+            objective.load_state(memory)
 
 
 def _total_steps(options: TrainOptions, source: DatasetSource) -> int:

@@ -113,7 +113,7 @@ class Moving:
     @torch.no_grad()
     def logps(self, policy: Policy, batch: MicroBatch) -> Tensor:
         """See :class:`ReferenceLogps`."""
-        with self._in(policy), _without_dropout(policy):
+        with self.installed(policy), without_dropout(policy):
             out = score(policy.model, batch.packed, compute_dtype=policy.compute_dtype)
         assert out.logps_N is not None
         return out.logps_N
@@ -136,8 +136,8 @@ class Moving:
             weight.copy_(state[name])
 
     @contextmanager
-    def _in(self, policy: Policy) -> Iterator[None]:
-        """The policy's model with the reference's weights."""
+    def installed(self, policy: Policy) -> Iterator[None]:
+        """The policy's model with these weights."""
         own = {name: p.data for name, p in policy.trainable().items()}
         for name, parameter in policy.trainable().items():
             parameter.data = self.weights[name]
@@ -149,7 +149,8 @@ class Moving:
 
 
 @contextmanager
-def _without_dropout(policy: Policy) -> Iterator[None]:
+def without_dropout(policy: Policy) -> Iterator[None]:
+    """The policy's model as it is evaluated."""
     training = policy.model.training
     policy.model.eval()
     try:

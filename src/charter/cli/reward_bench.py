@@ -1,0 +1,132 @@
+"""``charter reward-bench MODEL --data PAIRS``: how good a reward model is, and how much of it is length."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from charter.evaluation.reward_bench import Part, RewardBench
+
+_COMBINE = "How several models become one: mean, worst, or uncertainty (mean less coef times variance)."
+
+
+def reward_bench_command(
+    models: Annotated[list[str], typer.Argument(help="A reward model; several are an ensemble.")],
+    data: Annotated[str, typer.Option("--data", help="Pairs: a preference file, or one of RewardBench.")],
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("--output-dir", "--output_dir", help="Folder for reward_bench.json and .html."),
+    ] = None,
+    combine: Annotated[str, typer.Option("--combine", help=_COMBINE)] = "mean",
+    coef: Annotated[
+        float | None, typer.Option("--coef", min=0.0, help="Weight of the variance; 0.5 by default.")
+    ] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option("--weight", help="Weight of a dimension, name=weight; the rest weigh 0.")
+    ] = None,
+    as_chat: Annotated[
+        bool | None,
+        typer.Option(
+            "--as-chat/--as-text",
+            help="Make plain texts turns of a conversation, or leave them; by default RewardBench's are made so.",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="Split of a data set with several.")] = "train",
+    max_length: Annotated[
+        int | None, typer.Option("--max-length", "--max_length", min=2, help="Most tokens of a sample.")
+    ] = None,
+    bf16: Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
+) -> None:
+    """Test a reward model: accuracy by subset, calibration, and what it owes to length and style."""
+    from charter.catalogue.weights import named_weights
+    from charter.data.read import read_rows
+    from charter.errors import ConfigError
+
+    try:
+        weights = named_weights(weight or ()) or None
+    except ValueError as error:
+        raise ConfigError(str(error), where="--weight") from None
+    if coef is not None and combine != "uncertainty":
+        raise ConfigError("it has no effect without --combine uncertainty", where="--coef")
+    read_rows(data, split=split)  # a mistake in the file is found before a model loads
+    from charter.evaluation.reward_bench import reward_bench
+    from charter.evaluation.reward_pairs import read_pairs
+    from charter.feedback.reward import RewardFeedback
+    from charter.models.ensemble import BEST_OF_N_COEF
+    from charter.models.policy import load
+    from charter.reporting.reward_bench import JSON, write_reward_bench
+    from charter.rundir import write_json
+
+    policies = [load(name, bf16=bf16) for name in models]
+    coef = BEST_OF_N_COEF if coef is None else coef
+    feedback = RewardFeedback(policies, combine=combine, coef=coef, weights=weights)  # type: ignore[arg-type]
+    pairs = read_pairs(data, policies[0].template, as_chat=as_chat, max_length=max_length, split=split)
+    found = reward_bench(feedback, pairs)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+    if output_dir is not None:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        write_json(output_dir / JSON, found.to_json())
+        page = write_reward_bench(output_dir)
+        if not as_json:
+            print(f"page: {page}")
+
+
+def _print(found: RewardBench) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from charter.stats import p_words
+
+    table = Table("pairs", "n", "always longest", "reward model", "95% interval", "difference", "p", box=None)
+    for part in (*found.subsets, found.overall):
+        model = part.model
+        table.add_row(
+            part.name,
+            str(model.n),
+            f"{part.longest.rate:.1%}",
+            f"{model.rate:.1%}",
+            f"{model.interval.lo:.1%} to {model.interval.hi:.1%}",
+            _difference(part),
+            p_words(part.p),
+        )
+    console = Console()
+    console = console if console.is_terminal else Console(width=max(console.width, 132))
+    console.print(table)
+    for line in lines(found):
+        console.print(line, markup=False, highlight=False)
+
+
+def _difference(part: Part) -> str:
+    change = 100 * (part.model.rate - part.longest.rate)
+    return f"{change:+.1f} points, {100 * part.difference.lo:+.1f} to {100 * part.difference.hi:+.1f}"
+
+
+def lines(found: RewardBench) -> list[str]:
+    """What the table does not say, one fact a line."""
+    told = [f"{count} left out: {reason}" for reason, count in found.left_out.items() if count]
+    if found.as_chat:
+        told.append("plain texts were made the turns of a conversation")
+    if found.overall.model.ties:
+        told.append(f"{found.overall.model.ties} pairs with equal rewards, which is not right")
+    told += [f"RewardBench {name}: {100 * score:.1f}" for name, score in found.sections.items()]
+    if found.calibration is None:
+        told.append("calibration: not measured (too few pairs, or several dimensions)")
+    else:
+        c = found.calibration
+        told.append(f"calibration error {c.ece:.3f}, log loss {c.log_loss:.3f}, Brier score {c.brier:.3f}")
+    for name, of in (("all answers", found.length), ("answers to one prompt", found.length_within)):
+        if of is not None:
+            interval = f"{of.interval.lo:+.2f} to {of.interval.hi:+.2f}"
+            told.append(f"rank correlation of reward and length over {name}: {of.value:+.2f} ({interval})")
+    for name, fit in (("rewards", found.style), ("differences within pairs", found.style_within)):
+        if fit is not None:
+            told.append(f"style explains {max(fit.r2, 0):.0%} of {name} (adjusted {max(fit.adjusted, 0):.0%})")
+    return told

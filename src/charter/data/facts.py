@@ -1,0 +1,171 @@
+"""What in a data set decides which method fits it; numbers only, no advice."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from charter.data.findings import answer_text
+from charter.data.formats import LoadedData
+from charter.stats.intervals import Interval, wilson
+from charter.types import Group, Judgement, PairTarget, SampleTarget
+
+CHOSEN_SCORE, MODEL_SCORE = "chosen_score", "model_score"
+"""Columns with one judge's scores of the chosen answer and of the model's own answer to the prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Measured on a data set.
+
+    Attributes:
+        name: the source.
+        kind: its format.
+        rows: groups read.
+        prompts: distinct prompts.
+        answers: most answers to one prompt in a row.
+        pairs: preferences in it.
+        margins: distinct margins of pairs; 1 where they say nothing.
+        objectives: names that answers are rated on beside the preference.
+        beliefs: rows say what people believe and how many do.
+        desirable, undesirable: labels of answers one by one.
+        repeated: comparisons of two answers that were judged more than once.
+        disagreement: share of such comparisons whose judgements differ, with its 95% interval.
+        flip_rate: how often a label is wrong, estimated from that; None where it is unknown.
+        longer_wins: share of pairs of different length whose better answer is the longer, with interval.
+        length_ratio: how many times longer the better answer is, geometric mean.
+        standing: mean of the chosen answers' score less the model's own, with interval; None = unknown.
+        standing_by: where that comes from.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    prompts: int
+    answers: int = 1
+    pairs: int = 0
+    margins: int = 1
+    objectives: tuple[str, ...] = ()
+    beliefs: bool = False
+    desirable: int = 0
+    undesirable: int = 0
+    repeated: int = 0
+    disagreement: tuple[float, float, float] | None = None
+    flip_rate: float | None = None
+    longer_wins: tuple[float, float, float] | None = None
+    length_ratio: float | None = None
+    standing: tuple[float, float, float] | None = None
+    standing_by: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def facts_of(loaded: LoadedData) -> Facts:
+    """Measure a loaded data set; see :class:`Facts`."""
+    groups = loaded.groups
+    pairs = [(g, j, j.target) for g in groups for j in g.judgements if isinstance(j.target, PairTarget)]
+    labels = Counter(
+        j.value for g in groups for j in g.judgements if loaded.kind == "unpaired" and j.verdict == "judged"
+    )
+    asked = _asked_again(pairs)
+    differ = sum(min(votes) > 0 for votes in asked)
+    lengths = [(_words(g, t.better), _words(g, t.worse)) for g, _, t in pairs]
+    uneven = [(a, b) for a, b in lengths if a != b]
+    scores = recorded_standing(groups)
+    return Facts(
+        name=loaded.name,
+        kind=loaded.kind,
+        rows=len(groups),
+        prompts=len({g.samples[0].context.content for g in groups}),
+        answers=max((len(g.samples) for g in groups), default=0),
+        pairs=len(pairs),
+        margins=len({j.value for _, j, _ in pairs}) or 1,
+        objectives=_objectives(loaded),
+        beliefs=all({"beliefs", "p_star"} <= set(g.meta) for g in groups),
+        desirable=labels[1.0],
+        undesirable=labels[0.0],
+        repeated=len(asked),
+        disagreement=_rate(differ, len(asked)),
+        flip_rate=flip_rate(differ, len(asked)),
+        longer_wins=_rate(sum(a > b for a, b in uneven), len(uneven)),
+        length_ratio=_ratio(uneven),
+        standing=None if scores is None else mean_interval(scores),
+        standing_by="" if scores is None else f"columns {CHOSEN_SCORE} and {MODEL_SCORE}",
+    )
+
+
+def flip_rate(differ: int, repeated: int) -> float | None:
+    """How often one label is wrong, where ``differ`` of ``repeated`` comparisons judged twice disagree.
+
+    Two labels that are each wrong with probability ``e`` differ with probability ``2 e (1 - e)``.
+    """
+    if not repeated:
+        return None
+    rate = min(differ / repeated, 0.5)
+    return (1 - math.sqrt(1 - 2 * rate)) / 2
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean with its 95% normal interval."""
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, -math.inf, math.inf
+    variance = math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
+    half = 1.96 * math.sqrt(variance / len(values))
+    return mean, mean - half, mean + half
+
+
+def recorded_standing(groups: Sequence[Group]) -> list[float] | None:
+    """The chosen answer's score less the model's own, of every row that has both; None where none has."""
+    found = [
+        float(g.meta[CHOSEN_SCORE]) - float(g.meta[MODEL_SCORE])
+        for g in groups
+        if all(isinstance(g.meta.get(name), int | float) for name in (CHOSEN_SCORE, MODEL_SCORE))
+    ]
+    return found or None
+
+
+def _asked_again(pairs: Sequence[tuple[Group, Judgement, PairTarget]]) -> list[tuple[int, int]]:
+    """For each comparison judged at least twice: votes for the one answer and for the other."""
+    votes: dict[Hashable, list[int]] = defaultdict(lambda: [0, 0])
+    for group, judgement, target in pairs:
+        better, worse = (str(group.samples[i].completion.content) for i in (target.better, target.worse))
+        if better == worse:
+            continue
+        context = group.samples[target.better].context.content
+        first, second = sorted((better, worse))
+        votes[(context, first, second, judgement.principle)][int(better != first)] += 1
+    return [(a, b) for a, b in votes.values() if a + b > 1]
+
+
+def _objectives(loaded: LoadedData) -> tuple[str, ...]:
+    if loaded.kind != "preference":
+        return ()
+    rated = {
+        j.principle
+        for g in loaded.groups
+        for j in g.judgements
+        if isinstance(j.target, SampleTarget) and j.principle
+    }
+    return tuple(sorted(rated))
+
+
+def _rate(count: int, total: int) -> tuple[float, float, float] | None:
+    if not total:
+        return None
+    interval: Interval = wilson(count, total)
+    return count / total, interval.lo, interval.hi
+
+
+def _ratio(lengths: Sequence[tuple[int, int]]) -> float | None:
+    logs = [math.log(a / b) for a, b in lengths if a and b]
+    return math.exp(math.fsum(logs) / len(logs)) if logs else None
+
+
+def _words(group: Group, index: int) -> int:
+    return len(answer_text(group.samples[index].completion).split())

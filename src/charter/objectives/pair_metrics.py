@@ -1,0 +1,37 @@
+"""What every pair method reports.
+
+Shapes: P pairs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from charter.objectives.base import Scored
+
+
+def pair_metrics(scored: Scored, beta: float) -> dict[str, Tensor]:
+    """Weighted sums over pairs: implicit rewards with margin and accuracy, log-probs and lengths.
+
+    The reward is ``beta`` times the summed log-ratio whatever the loss, so that runs of different
+    losses can be compared. ``logps/chosen`` falling while the margin grows is likelihood displacement.
+    """
+    return reward_metrics(scored, beta * scored.logratios_B)
+
+
+@torch.no_grad()
+def reward_metrics(scored: Scored, reward_B: Tensor) -> dict[str, Tensor]:
+    """:func:`pair_metrics` of any reward, such as one without a reference."""
+    better_P, worse_P = scored.better(reward_B), scored.worse(reward_B)
+    per_pair = {
+        "rewards/chosen": better_P,
+        "rewards/rejected": worse_P,
+        "rewards/margins": better_P - worse_P,
+        "rewards/accuracies": (better_P > worse_P).float(),
+        "logps/chosen": scored.better(scored.logps_B),
+        "logps/rejected": scored.worse(scored.logps_B),
+        "length/chosen": scored.better(scored.lengths_B),
+        "length/rejected": scored.worse(scored.lengths_B),
+    }
+    return {name: (x_P * scored.layout.weight_P).sum() for name, x_P in per_pair.items()}

@@ -1,0 +1,79 @@
+"""docs/coverage.md names every algorithm, and only commands, options and pages that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from charter.catalogue import ENTRIES
+from charter.cli.main import app
+from charter.cli.train import TrainGroup
+from charter.config import validate
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "coverage.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"`charter ([^`]+)`", PAGE)
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip())[1:-1]]
+
+
+def test_every_algorithm_is_covered() -> None:
+    trained = {words.split()[1] for words in COMMANDS if words.startswith("train ")}
+    assert sorted(set(ENTRIES) - trained) == []
+    assert sorted(trained - set(ENTRIES)) == []
+
+
+@pytest.mark.parametrize("command", [c for c in dict.fromkeys(COMMANDS) if c.startswith("train ")])
+def test_training_commands_parse_and_their_options_are_valid(command: str) -> None:
+    name, *arguments = shlex.split(command)[1:]
+    parsed = TrainGroup().get_command(None, name).make_context(name, [*arguments, "--data", "x"])  # type: ignore[arg-type]
+    given = {k: v for k, v in parsed.params.items() if v not in (None, ())}
+    options = {k: v for k, v in given.items() if k in ENTRIES[name].options.model_fields and k != "preset"}
+    options = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
+    validate(ENTRIES[name].options, options, where=command)
+
+
+def test_other_commands_exist() -> None:
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for command in COMMANDS:
+        words = command.split()
+        assert words[0] in known, command
+        flags = [word for word in words[1:] if word.startswith("--")]
+        if words[0] != "train":
+            names = {opt for parameter in known[words[0]].params for opt in parameter.opts}
+            assert set(flags) <= names, command
+
+
+def test_scripts_exist() -> None:
+    scripts = re.findall(r"`python ([^` ]+)", PAGE)
+    assert len(scripts) >= 4
+    assert [script for script in scripts if not (DOCS.parent / script).exists()] == []
+
+
+def test_pages_exist() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", PAGE)
+    assert len(links) > 40
+    assert [link for link in links if not (DOCS / link).exists()] == []
+
+
+def test_every_row_has_every_cell() -> None:
+    width = 0
+    for line in PAGE.splitlines():
+        if line.startswith("|---"):
+            width = len(cells(line))
+        elif line.startswith("|") and width:
+            assert len(cells(line)) == width, line
+        elif not line.startswith("|"):
+            width = 0
+
+
+def test_slips_are_told_from_what_is_right() -> None:
+    rows = [cells(line) for line in PAGE.partition("## Common slips")[2].splitlines() if line.startswith("|")]
+    assert len(rows) > 25
+    assert all(slip != right for _, slip, right in rows[2:])
