@@ -58,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=256)
     parser.add_argument("--tokens", type=int, default=48, help="most tokens of a completion")
     parser.add_argument("--eval-prompts", type=int, default=100)
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--workers", type=int, default=1, help="processes at once; more than 1 only on a GPU")
     parser.add_argument("--limit", type=float, help="start no further cell after so many seconds")
     parser.add_argument("--cache", default=str(ROOT / "runs" / "offline_study"))

@@ -165,7 +165,7 @@ Numbers of every cell: `benchmarks/results/offline_study.json`.
 {incomplete}
 **Budget.** The default model, LoRA of rank 16 on all linear layers, 256 pairs of the model's own
 answers (eight to a prompt, temperature 1, at most 48 tokens), better and worse by the quickstart
-constitution's rules; one pass in 32 steps of 8 pairs; AdamW at 5e-4, constant after 4 steps of
+constitution's rules; one pass in 32 steps of 8 pairs; AdamW at 2e-4, constant after 4 steps of
 warm-up, for every method alike. Methods on labelled answers see the same answers one by one.
 {seeds} seeds: order, adapter and sampling.
 

@@ -42,7 +42,7 @@ from charter.types import Group
 
 HERE = Path(__file__).parent / "hhh"
 HELD_OUT = 4  # every fourth row
-REWARD, PRETRAINING = "reward", "preference-model-pretraining"
+REWARD, PRETRAINING = "reward", "reward-pmp"
 Row = dict[str, Any]
 
 

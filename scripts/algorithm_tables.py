@@ -61,7 +61,7 @@ def _lines(entry: Entry) -> Iterator[str]:
     yield f"{WHOLE}\n\n# {entry.title} (`{entry.name}`)\n"
     yield f"{_sentence(entry.best_for)} Paper: {_paper(entry.paper)}.\n"
     yield f"## Loss\n\n```\n{traits.formula}\n```\n"
-    yield f"It {traits.mechanism}.\n"
+    yield f"**How it learns**: {traits.mechanism}.\n"
     for title, text in _objectives(entry):
         yield f"### `{title}`\n\n{text}\n"
     yield "## Data\n"

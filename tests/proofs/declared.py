@@ -102,13 +102,13 @@ _REWARD = {
     "reward": Declared(
         golden=("bradley_terry", "bradley_terry_soft"),
         toy=LEARNS,
-        peer="tests/objectives/test_reward.py::test_agrees_with_trl",
+        peer="tests/proofs/test_reward_peer.py::test_bradley_terry_agrees_with_trl",
         at_reference=_HEAD,
     ),
     "reward-margin": Declared(
         golden=("bradley_terry_margin",),
         toy=LEARNS,
-        peer="tests/objectives/test_reward.py::test_agrees_with_trl",
+        peer="tests/proofs/test_reward_peer.py::test_bradley_terry_agrees_with_trl",
         at_reference=_HEAD,
     ),
     "reward-kwise": Declared(

@@ -106,7 +106,7 @@ KTO = _entry(
     traits=Traits(
         formula="1 - sigmoid(beta * (D - z0)) if desirable, 1 - sigmoid(beta * (z0 - D)) if not, "
         "D = log pi(y|x) - log ref(y|x), z0 = max(0, mean D of mismatched answers)",
-        mechanism="desirable answers above, undesirable ones below how far the policy has moved anyway",
+        mechanism="lifts desirable answers above, undesirable ones below how far the policy has moved anyway",
         stability="saturates on both sides, so that noisy labels and outliers stop pushing",
         complexity="as DPO, with a forward of mismatched answers without gradient; no pairs",
     ),

@@ -26,7 +26,8 @@ def reward_bench_command(
         float | None, typer.Option("--coef", min=0.0, help="Weight of the variance; 0.5 by default.")
     ] = None,
     weight: Annotated[
-        list[str] | None, typer.Option("--weight", help="Weight of a dimension, name=weight; the rest weigh 0.")
+        list[str] | None,
+        typer.Option("--weight", help="Weight of a dimension, name=weight; the rest weigh 0."),
     ] = None,
     as_chat: Annotated[
         bool | None,
@@ -44,7 +45,7 @@ def reward_bench_command(
 ) -> None:
     """Test a reward model: accuracy by subset, calibration, and what it owes to length and style."""
     from charter.catalogue.weights import named_weights
-    from charter.data.read import read_rows
+    from charter.data.formats import load_groups
     from charter.errors import ConfigError
 
     try:
@@ -53,7 +54,7 @@ def reward_bench_command(
         raise ConfigError(str(error), where="--weight") from None
     if coef is not None and combine != "uncertainty":
         raise ConfigError("it has no effect without --combine uncertainty", where="--coef")
-    read_rows(data, split=split)  # a mistake in the file is found before a model loads
+    load_groups(data, "preference", split=split)  # a mistake in the file is found before a model loads
     from charter.evaluation.reward_bench import reward_bench
     from charter.evaluation.reward_pairs import read_pairs
     from charter.feedback.reward import RewardFeedback
@@ -128,5 +129,7 @@ def lines(found: RewardBench) -> list[str]:
             told.append(f"rank correlation of reward and length over {name}: {of.value:+.2f} ({interval})")
     for name, fit in (("rewards", found.style), ("differences within pairs", found.style_within)):
         if fit is not None:
-            told.append(f"style explains {max(fit.r2, 0):.0%} of {name} (adjusted {max(fit.adjusted, 0):.0%})")
+            told.append(
+                f"style explains {max(fit.r2, 0):.0%} of {name} (adjusted {max(fit.adjusted, 0):.0%})"
+            )
     return told

@@ -13,7 +13,9 @@ from charter.stats import percent
 SIDE = 320
 """Units of the drawing's view box, each way; it keeps its shape at any width."""
 
-_TICKS = 5
+_ACROSS, _UP = 5, 4
+"""Steps of the grid."""
+
 _LARGEST, _SMALLEST = 9.0, 3.0
 
 
@@ -43,8 +45,8 @@ def reliability_chart(points: Sequence[Point], *, lowest: float = 0.0) -> Markup
         lowest: lowest probability that can be stated; where the axis across begins.
     """
     most = max((point.n for point in points), default=1)
-    ticks = [i / (_TICKS - 1) for i in range(_TICKS)]
-    parts = [_grid(tick, lowest) for tick in ticks]
+    parts = [_across(share / _ACROSS, lowest) for share in range(_ACROSS + 1)]
+    parts += [_up(share / _UP) for share in range(_UP + 1)]
     parts.append(
         Markup('<line class="perfect" x1="0" y1="{}" x2="{}" y2="0"/>').format(_number(_y(lowest)), SIDE)
     )
@@ -64,23 +66,19 @@ def reliability_chart(points: Sequence[Point], *, lowest: float = 0.0) -> Markup
     )
 
 
-def _grid(tick: float, lowest: float) -> Markup:
-    """A line each way with its label; ``tick`` is a share of the axis."""
-    at = tick * SIDE
-    return Markup(
-        '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{2}"/>'
-        '<line class="grid" x1="0" x2="{2}" y1="{1}" y2="{1}"/>'
-        '<text x="{0}" y="{3}" text-anchor="middle">{4}</text>'
-        '<text x="-6" y="{5}" text-anchor="end">{6}</text>'
-    ).format(
-        _number(at),
-        _number(SIDE - at),
-        SIDE,
-        SIDE + 18,
-        percent(lowest + tick * (1 - lowest)),
-        _number(SIDE - at + 4),
-        percent(tick),
-    )
+def _across(share: float, lowest: float) -> Markup:
+    """An upright line of the grid, with its label."""
+    line = '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{1}"/>'
+    line += '<text x="{0}" y="{2}" text-anchor="middle">{3}</text>'
+    return Markup(line).format(_number(share * SIDE), SIDE, SIDE + 18, percent(lowest + share * (1 - lowest)))
+
+
+def _up(share: float) -> Markup:
+    """A level line of the grid, with its label."""
+    line = '<line class="grid" x1="0" x2="{1}" y1="{0}" y2="{0}"/>'
+    line += '<text x="-6" y="{2}" text-anchor="end">{3}</text>'
+    y = SIDE * (1 - share)
+    return Markup(line).format(_number(y), SIDE, _number(y + 4), percent(share))
 
 
 def _words(points: Sequence[Point]) -> str:
