@@ -10,6 +10,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from charter.feedback.constitution import ConstitutionFeedback
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.models.reference import CACHE_FILE
+from charter.records import read_groups, write_groups
 from charter.rundir import machine, read_json, versions, write_json
-from charter.types import Group
+from charter.types import Group, Judgement, PairTarget, SampleTarget
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 CONSTITUTION = RECIPES / "quickstart.constitution.md"
@@ -46,9 +48,9 @@ def run_cells(cells: Sequence[Cell], args: argparse.Namespace) -> None:
     cache = Path(args.cache)
     for cell in cells:
         if cell.algorithm == "prepare":
-            write_json(cache / "data.json", make_data(args))
+            make_data(args)
         else:
-            result = run_cell(cell, read_json(cache / "data.json") or {}, args)
+            result = run_cell(cell, args)
             cell.file(cache).parent.mkdir(parents=True, exist_ok=True)
             write_json(cell.file(cache), result)
 
@@ -56,17 +58,28 @@ def run_cells(cells: Sequence[Cell], args: argparse.Namespace) -> None:
 # -- the data -------------------------------------------------------------------------
 
 
-def make_data(args: argparse.Namespace) -> Row:
-    """Pairs of the model's own answers, better and worse by the rules, and its held-out answers."""
+def make_data(args: argparse.Namespace) -> None:
+    """Pairs of the model's own answers, better and worse by the rules, and its held-out answers.
+
+    Written as sampled groups, token ids and all, so that an answer cut off by the limit is not
+    trained as if it had ended.
+    """
+    cache = Path(args.cache)
     policy = charter.load(args.model)
     judge = Reward()
-    pool = _answers(policy, RECIPES / "quickstart" / "train.jsonl", GENERATIONS, args.tokens, seed=0)
+    pool = sampled(policy, RECIPES / "quickstart" / "train.jsonl", GENERATIONS, args.tokens, seed=0)
     pairs = [pair for group in pool for pair in _pairs(group, judge(group))]
     random.Random(0).shuffle(pairs)
     if len(pairs) < args.pairs:
         raise SystemExit(f"only {len(pairs)} pairs of different reward, wanted {args.pairs}")
+    pairs = pairs[: args.pairs]
+    write_groups(cache / "preference.jsonl", pairs)
+    write_groups(
+        cache / "sft.jsonl", [replace(pair, samples=pair.samples[:1], judgements=()) for pair in pairs]
+    )
+    write_groups(cache / "unpaired.jsonl", [half for pair in pairs for half in _halves(pair)])
     held = _held_out(policy, args, seed=0)
-    return {"pairs": pairs[: args.pairs], "base_rewards": [judge(group) for group in held]}
+    write_json(cache / "data.json", {"base_rewards": [judge(group) for group in held]})
 
 
 class Reward:
@@ -85,25 +98,32 @@ class Reward:
         return [statistics.fmean(values) for values in found]
 
 
-def _pairs(group: Group, rewards: Sequence[float]) -> list[Row]:
+def _pairs(group: Group, rewards: Sequence[float]) -> list[Group]:
     """The best answer against the worst, and the second best against the second worst."""
     order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
-    prompt = [{"role": m.role, "content": m.content} for m in group.samples[0].context.content]  # type: ignore[union-attr]
-    rows = []
-    for better, worse in zip(order[:2], order[::-1][:2], strict=True):
-        if rewards[better] > rewards[worse]:
-            texts = [group.samples[i].completion.text for i in (better, worse)]
-            rows.append(
-                {
-                    "prompt": prompt,
-                    "chosen": [{"role": "assistant", "content": texts[0]}],
-                    "rejected": [{"role": "assistant", "content": texts[1]}],
-                }
-            )
-    return rows
+    found = []
+    for number, (better, worse) in enumerate(zip(order[:2], order[::-1][:2], strict=True)):
+        first, second = group.samples[better], group.samples[worse]
+        if rewards[better] > rewards[worse] and first.completion.token_ids != second.completion.token_ids:
+            said = Judgement(PairTarget(0, 1), 1.0, judge="rules")
+            found.append(Group((first, second), (said,), f"{group.id}#{number}", group.source))
+    return found
 
 
-def _answers(
+def _halves(pair: Group) -> list[Group]:
+    """A pair as a desirable and an undesirable answer."""
+    return [
+        replace(
+            pair,
+            samples=(sample,),
+            judgements=(Judgement(SampleTarget(0), value, judge="rules"),),
+            id=f"{pair.id}:{value:g}",
+        )
+        for sample, value in zip(pair.samples, (1.0, 0.0), strict=True)
+    ]
+
+
+def sampled(
     policy: Policy, file: Path, n: int, tokens: int, seed: int, limit: int | None = None
 ) -> list[Group]:
     prompts = prepare(load_groups(str(file), "prompts"), policy.template).groups[:limit]
@@ -115,19 +135,19 @@ def _answers(
 
 def _held_out(policy: Policy, args: argparse.Namespace, seed: int) -> list[Group]:
     file = RECIPES / "quickstart" / "heldout.jsonl"
-    return _answers(policy, file, 1, args.tokens, 1000 + seed, args.eval_prompts)
+    return sampled(policy, file, 1, args.tokens, 1000 + seed, args.eval_prompts)
 
 
 # -- one cell --------------------------------------------------------------------------
 
 
-def run_cell(cell: Cell, data: Row, args: argparse.Namespace) -> Row:
+def run_cell(cell: Cell, args: argparse.Namespace) -> Row:
     """Train and measure; the row of the results."""
     began, cpu = time.monotonic(), time.process_time()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     entry = ENTRIES[cell.algorithm]
-    rows = _rows(entry.data, data["pairs"])
+    data = Path(args.cache) / f"{entry.data}.jsonl"
     policy = charter.load(args.model)
     work = Path(args.cache) / "work" / cell.name.replace(",", "_")
     shutil.rmtree(work, ignore_errors=True)
@@ -138,9 +158,9 @@ def run_cell(cell: Cell, data: Row, args: argparse.Namespace) -> Row:
     run = charter.train(
         cell.algorithm,
         policy,
-        rows,
+        data,
         output_dir=work,
-        **_options(cell, rows, args),
+        **_options(cell, args),
     )
     trained_in, cpu_in = time.monotonic() - began, time.process_time() - cpu
     if (work / CACHE_FILE).exists() and not shared.exists():
@@ -150,10 +170,12 @@ def run_cell(cell: Cell, data: Row, args: argparse.Namespace) -> Row:
     held = _held_out(policy, args, cell.seed)
     judge = Reward()
     rewards = [value for group in held for value in judge(group)]
-    base = [value for values in data["base_rewards"] for value in values]
+    before = read_json(Path(args.cache) / "data.json") or {}
+    base = [value for values in before["base_rewards"] for value in values]
     reference = Reference(None)
     kl = kl_per_sequence(policy, reference, held)
-    moved = _displacement(policy, reference, data["pairs"][:PROBE_PAIRS])
+    probes = read_groups(Path(args.cache) / "preference.jsonl")[:PROBE_PAIRS]
+    moved = _displacement(policy, reference, probes)
     return {
         "cell": cell.name,
         "algorithm": cell.algorithm,
@@ -184,23 +206,16 @@ def run_cell(cell: Cell, data: Row, args: argparse.Namespace) -> Row:
     }
 
 
-def _rows(kind: str, pairs: Sequence[Row]) -> list[Row]:
-    if kind == "sft":
-        return [{"prompt": row["prompt"], "completion": row["chosen"]} for row in pairs]
-    return list(pairs)
-
-
-def _options(cell: Cell, rows: Sequence[Row], args: argparse.Namespace) -> Row:
+def _options(cell: Cell, args: argparse.Namespace) -> Row:
     entry = ENTRIES[cell.algorithm]
     per_step = STEP_PAIRS * (2 if entry.data == "unpaired" else 1)  # a pair is two labelled answers
-    count = len(rows) * (2 if entry.data == "unpaired" else 1)
     options: Row = {
         "learning_rate": args.learning_rate,
         "lr_scheduler_type": "constant_with_warmup",
         "warmup_steps": 4,
         "adam_beta2": 0.95,
         "per_device_train_batch_size": per_step,
-        "max_steps": count // per_step,
+        "max_steps": args.pairs // STEP_PAIRS,
         "use_peft": True,
         "lora_r": 16,
         "save_steps": 10**6,
@@ -211,9 +226,8 @@ def _options(cell: Cell, rows: Sequence[Row], args: argparse.Namespace) -> Row:
     return options
 
 
-def _displacement(policy: Policy, reference: Reference, pairs: Sequence[Row]) -> tuple[float, float]:
+def _displacement(policy: Policy, reference: Reference, groups: Sequence[Group]) -> tuple[float, float]:
     """Mean change of the log-prob of whole answers since the start: better ones, worse ones; nats."""
-    groups = prepare(load_groups(list(pairs), "preference"), policy.template).groups
     moved: list[list[float]] = [[], []]
     for start in range(0, len(groups), 16):
         samples = [sample for group in groups[start : start + 16] for sample in group.samples]

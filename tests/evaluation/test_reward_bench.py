@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import charter
+from charter.cli.main import app
 from charter.data.render import Template
 from charter.errors import DataError, UserError
 from charter.evaluation.reward_bench import Item, RewardBench, measured, reward_bench
@@ -101,7 +103,7 @@ def test_rankings_give_all_their_pairs() -> None:
 
 def test_sections_of_rewardbench() -> None:
     assert [sum(weights.values()) for weights in SECTIONS.values()] == [358, 456, 740, 1968]
-    assert section_scores({name: 0.5 for name in SECTIONS["Chat"]}) == {"Chat": 0.5}
+    assert section_scores(dict.fromkeys(SECTIONS["Chat"], 0.5)) == {"Chat": 0.5}
     rates = dict.fromkeys(SECTIONS["Reasoning"], 1.0) | {"math-prm": 0.0}
     assert section_scores(rates) == {"Reasoning": pytest.approx(0.5)}
     del rates["hep-go"]
@@ -289,13 +291,16 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_command(run: Path, tmp_path: Path) -> None:
     data = tmp_path / "pairs.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows(30, 3)), encoding="utf-8")
-    done = command(str(run), "--data", str(data), "--output-dir", str(tmp_path / "out"), "--no-bf16")
-    assert done.returncode == 0, done.stderr
+    told = CliRunner()
+    out = ["--output-dir", str(tmp_path / "out")]
+    done = told.invoke(app, ["reward-bench", str(run), "--data", str(data), "--no-bf16", *out])
+    assert done.exit_code == 0, done.output
     assert "all pairs" in done.stdout and "calibration error" in done.stdout
     written = json.loads((tmp_path / "out" / "reward_bench.json").read_text(encoding="utf-8"))
     assert written["overall"]["model"]["n"] == 30 and (tmp_path / "out" / "reward_bench.html").exists()
-    two = command(str(run), str(run), "--data", str(data), "--combine", "worst", "--json", "--no-bf16")
-    assert two.returncode == 0, two.stderr
+    twice = ["reward-bench", str(run), str(run), "--combine", "worst", "--json"]
+    two = told.invoke(app, [*twice, "--data", str(data), "--no-bf16"])
+    assert two.exit_code == 0, two.output
     assert json.loads(two.stdout)["overall"] == written["overall"]  # twice the same model
 
 

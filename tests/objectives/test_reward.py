@@ -501,7 +501,7 @@ def test_dimensions_are_named_in_the_config(model: str, tmp_path: Path) -> None:
 
 
 def test_pretraining_s_likelihood_is_that_of_the_language_model(model: str, tmp_path: Path) -> None:
-    """Under a reward head the tied embedding still speaks: the term is the NLL that training without one has."""
+    """Under a reward head the tied embedding still speaks: its NLL is the same."""
     from charter.training.batch import MicroBatch
 
     loop = loop_of("reward-pmp", model, tmp_path)

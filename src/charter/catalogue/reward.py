@@ -27,7 +27,7 @@ class CenteredOptions(RewardOptions):
     """Options of reward models on pairs."""
 
     center_rewards_coefficient: float | None = Field(None, gt=0)
-    """Weight of a term that pulls rewards to mean 0, as their origin is arbitrary otherwise; 0.01 is usual."""
+    """Weight of a term that pulls rewards to mean 0, as their origin is arbitrary without; 0.01 is usual."""
 
     center_rewards_type: Literal["squared", "absolute_mean"] = "squared"
     """The term: mean of (chosen + rejected)^2, as TRL's; or the absolute value of the step's mean of

@@ -14,7 +14,6 @@ READS: dict[Data, str] = {
     "preference": "prompt, chosen, rejected; or responses with ranks or scores",
     "unpaired": "prompt, completion, label; or pairs, taken apart",
     "rated": "prompt, responses, scores",
-    "attributes": "prompt, response, scores by name",
     "attributes": "prompt, response, scores by name; or responses with scores each",
     "steps": "prompt, completions (the steps), labels",
     "prompts": "prompt",

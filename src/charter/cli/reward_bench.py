@@ -33,7 +33,7 @@ def reward_bench_command(
         bool | None,
         typer.Option(
             "--as-chat/--as-text",
-            help="Make plain texts turns of a conversation, or leave them; by default RewardBench's are made so.",
+            help="Make plain texts turns of a conversation; by default those of RewardBench.",
         ),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="Split of a data set with several.")] = "train",

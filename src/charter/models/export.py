@@ -34,6 +34,8 @@ _PROBE = (
 )
 _PROBE_TOKENS = 96
 EXPORT_RECORD = "charter-export.json"
+REWARD_SCALE = "reward.json"
+"""As :data:`charter.models.reward_scale.FILE`, whose module needs torch."""
 TOLERANCE = 2e-3
 """Largest accepted difference between logits of the same weights, both float32."""
 
@@ -133,6 +135,8 @@ def _export_merged(source: Path, base: Path, target: Path) -> Exported:
         live, plain = _with_and_without(model, probe)
         advance(note="loaded")
         model.merge_and_unload().save_pretrained(staging)
+        if (source / REWARD_SCALE).exists():
+            shutil.copyfile(source / REWARD_SCALE, staging / REWARD_SCALE)
         del model
         advance(note="merged")
         written = _logits_of(staging, staging)
@@ -155,17 +159,25 @@ def _probe(tokenizer_folder: Path) -> Tensor:
 
 def _load(folder: Path) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours is shown instead
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+    written = read_json_object(folder / "config.json").get("architectures") or [""]
+    rewards = str(written[0]).endswith("ForSequenceClassification")
+    kind = AutoModelForSequenceClassification if rewards else AutoModelForCausalLM
+    return kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
 
 
 def _load_adapted(adapter: Path, base: Path) -> Any:
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(_load(base), os.fspath(adapter)).eval()
+    from charter.models.reward import adapter_dimensions, under_its_head
+
+    model = _load(base)
+    if outputs := adapter_dimensions(adapter):
+        model = under_its_head(model, outputs, adapter)
+    return PeftModel.from_pretrained(model, os.fspath(adapter)).eval()
 
 
 def _logits(model: Any, probe: Tensor) -> Tensor:

@@ -32,8 +32,8 @@ from charter.models.reward import (
     adapter_dimensions,
     dimension_names,
     head_of,
-    name_dimensions,
     padding_token,
+    under_its_head,
     with_reward_head,
     without_adapter_names,
 )
@@ -140,11 +140,8 @@ def load(
     scale = RewardScale.load(path)
     model = _load_model(base, dtype)
     tokenizer = _load_tokenizer(path, base)
-    if adapter.exists() and (outputs := adapter_dimensions(path)) and not hasattr(model, "score"):
-        model = with_reward_head(model, outputs, tokenizer=tokenizer)
-        model.score.to(dtype)
-    if scale is not None and hasattr(model, "score"):
-        name_dimensions(model, scale.names)
+    if adapter.exists() and (outputs := adapter_dimensions(path)):
+        model = under_its_head(model, outputs, path, tokenizer)
     if load_in_4bit:
         quantize(model, FourBit(), where, dtype)
     else:

@@ -162,6 +162,21 @@ def adapter_dimensions(folder: Path) -> int | None:
     )
 
 
+def under_its_head(base: Any, outputs: int, adapter: Path, tokenizer: Any = None) -> Any:
+    """The base of a reward adapter under a head of its size and names; the adapter brings the weights."""
+    from charter.models.reward_scale import RewardScale
+
+    if tokenizer is None:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(str(adapter), trust_remote_code=False)
+    model = base if hasattr(base, "score") else with_reward_head(base, outputs, tokenizer=tokenizer)
+    model.score.to(next(base.parameters()).dtype)
+    if (scale := RewardScale.load(adapter)) is not None:
+        name_dimensions(model, scale.names)
+    return model
+
+
 def without_adapter_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights of the model under an adapter by the names they have without it: the head as it began."""
     return {

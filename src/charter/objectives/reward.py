@@ -108,7 +108,7 @@ def prompt_weights(layout: Layout) -> Tensor:
 
 @torch.no_grad()
 def _metrics(better_P: Tensor, worse_P: Tensor, weight_P: Tensor) -> dict[str, Tensor]:
-    """Weighted sums over pairs. Accuracy and margins are of the rewards themselves, without the data's margin.
+    """Weighted sums over pairs. Accuracy and margins are of the rewards, without the data's margin.
 
     ``rewards/probability`` is the mean of ``sigmoid(r_w - r_l)``: on a calibrated model, and pairs
     that are certain, it equals the accuracy.

@@ -170,8 +170,8 @@ def _verdict(overall: Line) -> str:
     }[overall.status]
     return (
         f"It orders {percent(overall.model.rate)} of {overall.n} pairs as the data does "
-        f"({percent(overall.model.lo)} to {percent(overall.model.hi)}): {against} always choosing the longest "
-        f"answer ({percent(overall.longest.rate)})."
+        f"({percent(overall.model.lo)} to {percent(overall.model.hi)}): {against} always choosing the "
+        f"longest answer ({percent(overall.longest.rate)})."
     )
 
 

@@ -19,6 +19,7 @@ from charter.data.formats import load_groups
 from charter.errors import ConfigError, DataError, UserError
 from charter.feedback.reward import raw_rewards, rewards
 from charter.models.ensemble import combined
+from charter.models.export import export
 from charter.models.policy import Policy, adapter_off, load, prepare_for_training, save_policy
 from charter.models.reward import dimension_names, name_dimensions, padding_token, with_reward_head
 from charter.models.reward_scale import RewardScale, weighted_sum
@@ -172,6 +173,20 @@ def test_an_adapter_on_a_base_that_is_nowhere_carries_it(
     whole = AutoModelForSequenceClassification.from_pretrained(str(folder)).eval()
     found = theirs(whole, AutoTokenizer.from_pretrained(str(folder)), ids_of(second.policy, groups))
     torch.testing.assert_close(found, of(second.policy, groups), rtol=0, atol=2e-5)
+
+
+def test_a_merged_export_gives_the_same_rewards(tiny: str, tmp_path: Path, groups: tuple[Group, ...]) -> None:
+    run = trained(tiny, tmp_path / "run", use_peft=True)
+    export(run.path, tmp_path / "merged", merge=True)
+    export(run.path, tmp_path / "adapter")
+    for name in ("merged", "adapter"):
+        again = load(str(tmp_path / name), bf16=False)
+        torch.testing.assert_close(of(again, groups), of(run.policy, groups), rtol=0, atol=2e-5)
+        assert again.reward_scale == run.policy.reward_scale
+    model = AutoModelForSequenceClassification.from_pretrained(str(tmp_path / "merged")).eval()
+    tokenizer = AutoTokenizer.from_pretrained(str(tmp_path / "merged"))
+    found = theirs(model, tokenizer, ids_of(run.policy, groups), "left")
+    torch.testing.assert_close(found, of(run.policy, groups), rtol=0, atol=2e-5)
 
 
 def test_a_reward_model_goes_on_from_its_own_head(tiny: str, tmp_path: Path) -> None:
