@@ -50,6 +50,7 @@ def main() -> int:
         data,
         output_dir=args.output_dir,
         num_train_epochs=args.epochs,
+        use_peft=True,
         learning_rate=args.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=0.1,
@@ -138,7 +139,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--generations", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument("--learning-rate", type=float, default=1e-5)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--output-dir", default=str(ROOT / "runs" / "reward_from_rules"))
     return parser.parse_args()
 
