@@ -26,7 +26,8 @@ import torch
 
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
-from charter.models.policy import Policy, load
+from charter.models.load import load
+from charter.models.policy import Policy
 from charter.rundir import machine, now, versions, write_json
 from charter.testing.tiny import tiny_model, tiny_tokenizer
 from charter.types import Context, Message

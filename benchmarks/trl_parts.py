@@ -48,8 +48,9 @@ def charter_run(job: Mapping[str, Any]) -> dict[str, Any]:
     from charter.catalogue import lookup
     from charter.data.formats import load_groups
     from charter.data.prepare import prepare as prepare_groups
-    from charter.models.policy import load, prepare_for_training
+    from charter.models.load import load
     from charter.models.reference import ReferenceCache
+    from charter.models.trainable import prepare_for_training
     from charter.objectives.base import Need
     from charter.training.batch import Columns, split
     from charter.training.optimizer import learning_rate, make_optimizer

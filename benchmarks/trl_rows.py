@@ -72,7 +72,7 @@ def _with_reward_head(model: Path, folder: Path) -> Path:
     """One reward model for both sides: the same head, and padding that never ends a text."""
     import torch
 
-    from charter.models.policy import load
+    from charter.models.load import load
     from charter.models.reward import with_reward_head
 
     target = folder / "reward-model"

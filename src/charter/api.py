@@ -21,13 +21,14 @@ from charter.evaluation.evaluate import Evaluation, judged
 from charter.evaluation.evaluate import evaluate as _evaluate
 from charter.evaluation.winrate import WinRates, win_rates
 from charter.feedback.constitution import ConstitutionFeedback
+from charter.models.load import load as _load
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
-from charter.models.policy import load as _load
 from charter.pipeline.recipe import Recipe, train_options
 from charter.pipeline.runner import run_recipe
-from charter.pipeline.training import TrainRequest, read_data
+from charter.pipeline.training import TrainRequest
 from charter.pipeline.training import train as _train
+from charter.pipeline.training_data import read_data
 from charter.progress import progress
 from charter.rundir import RunDir
 from charter.training.loop import Resume

@@ -148,8 +148,8 @@ class Judgement:
         target: what is judged.
         value: the score: 1.0 pass / 0.0 fail for rules, a rating or reward for
             others, the margin for a pair; None unless ``verdict == "judged"``.
-        probability: soft probability that a pair target holds (that ``better``
-            really is better) or that a sample is desirable; None = certain.
+        probability: soft probability that the judgement holds (that ``better``
+            really is better, that the label is right); None = certain.
         verdict: see :data:`Verdict`.
         principle: principle id, or "" for a judgement about the whole answer.
         principle_sha: sha256 of the principle the judge applied.

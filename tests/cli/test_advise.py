@@ -20,7 +20,7 @@ from charter.data.advise import Advised, advise
 from charter.data.facts import facts_of, flip_rate
 from charter.data.formats import load_groups
 from charter.errors import UserError
-from charter.models.policy import load
+from charter.models.load import load
 from charter.testing import save_tiny
 
 Row = dict[str, Any]

@@ -17,7 +17,7 @@ def kept(*rows: dict[str, Any]) -> LoadedData:
 
 
 def answers(loaded: LoadedData) -> list[Any]:
-    assert all(len(group.samples) == 1 and not group.judgements for group in loaded.groups)
+    assert all(len(group.samples) == len(group.judgements) == 1 for group in loaded.groups)
     return [group.samples[0].completion.content for group in loaded.groups]
 
 

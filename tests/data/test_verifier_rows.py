@@ -123,15 +123,15 @@ def test_pointwise_ranker_takes_pairs_apart() -> None:
     ("algorithm", "options", "message"),
     [
         ("genrm", {"positive": "No"}, "the same word"),
-        ("genrm", {"max_prompt_length": 9}, "cut off the question"),
-        ("slic-pairwise", {"max_prompt_length": 9}, "cut off the question"),
+        ("genrm", {"max_prompt_length": 9, "truncation_mode": "keep_start"}, "cut off the question"),
+        ("slic-pairwise", {"max_prompt_length": 9, "truncation_mode": "keep_start"}, "cut off the question"),
         ("cloud", {"lambda_lm": -1.0}, "lambda_lm"),
     ],
 )
 def test_options_that_make_no_sense(algorithm: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         validate(lookup(algorithm).options, options, where="x")
-    validate(lookup("genrm").options, {"max_prompt_length": 9, "truncation_mode": "keep_end"}, where="x")
+    validate(lookup("genrm").options, {"max_prompt_length": 9}, where="x")
 
 
 # -- about two answers ------------------------------------------------------------------

@@ -362,7 +362,7 @@ def test_batch_sizes_come_again(live, size):
 def test_greedy_on_the_default_model_is_transformers_token_for_token():
     from charter.errors import CharterError
     from charter.models.hub import resolve
-    from charter.models.policy import load
+    from charter.models.load import load
 
     try:
         policy = load(str(resolve("smollm2-135m")), bf16=False)

@@ -20,7 +20,8 @@ from charter.data.prepare import prepare
 from charter.errors import Interrupted
 from charter.evaluation import kl_stop
 from charter.evaluation.kl_stop import PROBE_PROMPTS, KLStop
-from charter.models.policy import Policy, load
+from charter.models.load import load
+from charter.models.policy import Policy
 from charter.testing import save_tiny
 from charter.training.hooks import HookResult
 from charter.training.loop import Loop

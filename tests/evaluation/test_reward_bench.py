@@ -20,7 +20,7 @@ from charter.evaluation.reward_bench import Item, RewardBench, measured, reward_
 from charter.evaluation.reward_pairs import SECTIONS, TestPairs, read_pairs, section_scores, subsets_of
 from charter.evaluation.style import style
 from charter.feedback.reward import RewardFeedback
-from charter.models.policy import load
+from charter.models.load import load
 from charter.reporting.reliability import Point, reliability_chart
 from charter.reporting.reward_bench import write_reward_bench
 from charter.rundir import write_json

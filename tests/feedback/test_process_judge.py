@@ -9,7 +9,8 @@ import torch
 
 from charter.errors import ConfigError, UserError
 from charter.feedback.process import ProcessJudge
-from charter.models.policy import Policy, load
+from charter.models.load import load
+from charter.models.policy import Policy
 from charter.models.reward import head_of, with_reward_head
 from charter.objectives.process import Solution
 from charter.testing import save_tiny

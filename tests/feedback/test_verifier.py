@@ -21,7 +21,8 @@ from charter.feedback.critiques import self_critiques
 from charter.feedback.ranker import PairwiseRanker
 from charter.feedback.verdict_scores import verdict_scores
 from charter.feedback.verifier import CritiqueScorer, Verifier
-from charter.models.policy import Policy, load
+from charter.models.load import load
+from charter.models.policy import Policy
 from charter.models.reward import head_of, with_reward_head
 from charter.testing import save_tiny
 from charter.types import Completion, Context, Group, Judgement, Message, PairTarget, Sample, SampleTarget

@@ -14,9 +14,10 @@ from charter.catalogue import TrainOptions
 from charter.data.packing import pack
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
-from charter.models.policy import load, prepare_for_training
+from charter.models.load import load
 from charter.models.reward import with_reward_head
 from charter.models.score import divergence, score
+from charter.models.trainable import prepare_for_training
 from charter.rundir import read_jsonl
 from charter.testing import save_tiny, tiny_tokenizer
 from charter.testing.tiny import FAMILIES, tiny_model

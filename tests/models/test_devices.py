@@ -26,7 +26,7 @@ from charter.engines.decoder import Decoder
 from charter.engines.weights import Matrix, snapshot
 from charter.errors import EnvironmentFault
 from charter.models import blocks, head, plain
-from charter.models.policy import load
+from charter.models.load import load
 from charter.models.reward import with_reward_head
 from charter.models.score import divergence, score
 from charter.testing import save_tiny
@@ -163,7 +163,7 @@ def test_a_policy_is_loaded_where_it_is_asked_to_be(tmp_path: Path, monkeypatch:
     folder = save_tiny(str(tmp_path))
     assert load(folder, device="cpu").device.type == "cpu"
     moved: list[torch.device] = []
-    monkeypatch.setattr("charter.models.policy._move", lambda model, device: moved.append(device))
+    monkeypatch.setattr("charter.models.load._move", lambda model, device: moved.append(device))
     for available, expected in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda found=available: found)
         load(folder)

@@ -12,8 +12,9 @@ import torch
 from charter.catalogue import ENTRIES, TrainOptions
 from charter.data.packing import pack
 from charter.models import attention, head, memory
-from charter.models.policy import load, prepare_for_training
+from charter.models.load import load
 from charter.models.score import score
+from charter.models.trainable import prepare_for_training
 from charter.testing import save_tiny
 from charter.types import Completion, Context, Sample
 
@@ -77,7 +78,7 @@ import re, sys
 from pathlib import Path
 import torch
 import charter
-from charter.models.policy import load
+from charter.models.load import load
 from charter.pipeline.training import TrainRequest, train
 from charter.catalogue import lookup
 

@@ -15,8 +15,11 @@ from charter.catalogue import TrainOptions
 from charter.data.packing import pack
 from charter.errors import CharterError, UserError
 from charter.models import score as score_module
-from charter.models.policy import Policy, adapter_off, load, prepare_for_training, save_policy
+from charter.models.load import load
+from charter.models.policy import Policy, adapter_off
+from charter.models.save import save_policy
 from charter.models.score import score
+from charter.models.trainable import prepare_for_training
 from charter.testing import save_tiny, tiny_model, tiny_tokenizer
 from charter.types import Completion, Context, Sample
 

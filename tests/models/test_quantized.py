@@ -19,9 +19,12 @@ from charter.data.packing import pack
 from charter.engines.local import decodes
 from charter.errors import UserError
 from charter.models import plain, quantized
-from charter.models.policy import Policy, load, prepare_for_training, save_policy
+from charter.models.load import load
+from charter.models.policy import Policy
 from charter.models.quantized import has_quantized
+from charter.models.save import save_policy
 from charter.models.score import score
+from charter.models.trainable import prepare_for_training
 from charter.testing import save_tiny
 from charter.types import Completion, Context, Sample
 
@@ -63,7 +66,8 @@ class Layer(nn.Linear):
 def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Policy:
     library = SimpleNamespace(nn=SimpleNamespace(Linear4bit=Layer, Params4bit=Stored))
     monkeypatch.setattr(quantized, "require_bitsandbytes", lambda: library)
-    monkeypatch.setattr("charter.models.policy.require_bitsandbytes", lambda: library)
+    monkeypatch.setattr("charter.models.load.require_bitsandbytes", lambda: library)
+    monkeypatch.setattr("charter.models.trainable.require_bitsandbytes", lambda: library)
     return load(save_tiny(str(tmp_path / "base")), bf16=False, device="cpu")
 
 

@@ -13,8 +13,9 @@ from charter.data.packing import pack
 from charter.errors import EnvironmentFault
 from charter.models import reference as module
 from charter.models import score as score_module
+from charter.models.load import load
 from charter.models.pairing import Reference
-from charter.models.policy import Policy, load
+from charter.models.policy import Policy
 from charter.models.reference import CACHE_FILE, ReferenceCache
 from charter.models.score import score
 from charter.testing import save_tiny, tiny_model, tiny_tokenizer

@@ -20,9 +20,12 @@ from charter.errors import ConfigError, DataError, UserError
 from charter.feedback.reward import raw_rewards, rewards
 from charter.models.ensemble import combined
 from charter.models.export import export
-from charter.models.policy import Policy, adapter_off, load, prepare_for_training, save_policy
+from charter.models.load import load
+from charter.models.policy import Policy, adapter_off
 from charter.models.reward import dimension_names, name_dimensions, padding_token, with_reward_head
 from charter.models.reward_scale import RewardScale, weighted_sum
+from charter.models.save import save_policy
+from charter.models.trainable import prepare_for_training
 from charter.testing import save_tiny, tiny_model, tiny_tokenizer
 from charter.types import Group
 

@@ -13,7 +13,7 @@ from charter.catalogue import lookup
 from charter.catalogue.pluralistic import BELIEF, P_STAR
 from charter.config import validate
 from charter.errors import DataError
-from charter.models.policy import load
+from charter.models.load import load
 from charter.objectives.base import NO_STATS, Layout, Need, Scored, Term
 from charter.objectives.belief import BeliefKL, BeliefNLL, belief_kl
 from charter.testing import save_tiny

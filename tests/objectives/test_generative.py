@@ -13,7 +13,7 @@ from torch import Tensor
 
 from charter.catalogue import lookup
 from charter.config import validate
-from charter.models.policy import load
+from charter.models.load import load
 from charter.objectives.base import NO_STATS, Layout, Scored
 from charter.objectives.generative import (
     CritiqueReward,

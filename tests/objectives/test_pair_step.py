@@ -14,7 +14,8 @@ from torch import Tensor
 from charter.catalogue.entry import Entry
 from charter.data.formats import load_groups
 from charter.data.prepare import prepare
-from charter.models.policy import load, prepare_for_training
+from charter.models.load import load
+from charter.models.trainable import prepare_for_training
 from charter.testing import save_tiny
 from charter.training.batch import Columns, MicroBatch, split
 from charter.training.optimizer import make_optimizer

@@ -16,13 +16,13 @@ from charter.catalogue import ENTRIES, lookup
 from charter.config import validate
 from charter.data.formats import load_groups
 from charter.errors import ConfigError, DataError
-from charter.models.policy import load
+from charter.models.load import load
 from charter.objectives.base import NO_STATS, Layout, Need, Objective, Scored, Stats
 from charter.objectives.ranking import MOST_TIED, bradley_terry, plackett_luce
 from charter.objectives.reference_free import ChosenNLL
 from charter.objectives.regression import AttributeRegression, squared_errors
 from charter.objectives.reward import BradleyTerry, PlackettLuce, prompt_weights
-from charter.pipeline.training import read_data
+from charter.pipeline.training_data import read_data
 from charter.testing import save_tiny
 from charter.training.loop import Loop
 from charter.training.terms import terms_of

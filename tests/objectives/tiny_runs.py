@@ -11,8 +11,8 @@ from torch import Tensor
 from charter.catalogue import lookup
 from charter.config import validate
 from charter.data.prepare import prepare
-from charter.models.policy import load
-from charter.pipeline.training import read_data
+from charter.models.load import load
+from charter.pipeline.training_data import read_data
 from charter.training.batch import split
 from charter.training.loop import Loop
 from charter.training.terms import by_name, terms_of

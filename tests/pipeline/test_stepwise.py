@@ -12,7 +12,8 @@ import charter
 from charter.catalogue import lookup
 from charter.config import validate
 from charter.errors import ConfigError, DataError, Interrupted, UserError
-from charter.models.policy import Policy, load
+from charter.models.load import load
+from charter.models.policy import Policy
 from charter.pipeline.stepwise import margins, stage_folder
 from charter.records import is_groups_file, read_groups, write_groups
 from charter.rundir import read_json, read_jsonl

@@ -19,8 +19,7 @@ from torch import Tensor
 from charter import api
 from charter.catalogue import ENTRIES
 from charter.cli.train import TrainGroup
-from charter.models.policy import load
-from charter.objectives.base import Remembers
+from charter.models.load import load
 from charter.pipeline.recipe import train_options
 from charter.pipeline.training import TrainRequest, train
 from charter.records import write_groups
@@ -97,7 +96,7 @@ class Workshop:
                 loop = found.loop
         loop.directory.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(0)
-        loop._score_reference()
+        loop.score_reference()
         return loop
 
 
@@ -149,14 +148,10 @@ def nudge(loop: Loop, scale: float = 0.01) -> None:
 
 def loss_and_gradient(loop: Loop, batches: Sequence[MicroBatch]) -> tuple[float, dict[str, Tensor]]:
     """The loss of a step and its gradient; nothing is learned or remembered."""
-    memory = [(o, o.state()) for o in _remembering(loop)]
+    memory = [(o, o.state()) for o in loop.state.remembering]
     loss = loop.stepper._accumulate(batches)["loss"]
     found = {n: p.grad.clone() for n, p in loop.policy.trainable().items() if p.grad is not None}
     loop.optimizer.zero_grad(set_to_none=True)
     for objective, state in memory:
         objective.load_state(state)
     return loss, found
-
-
-def _remembering(loop: Loop) -> list[Remembers]:
-    return [term.objective for term in loop.stepper.terms if isinstance(term.objective, Remembers)]

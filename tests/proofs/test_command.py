@@ -11,7 +11,7 @@ from declared import DECLARED, PROVED
 from running import STEPS, Workshop
 
 from charter.catalogue import ENTRIES
-from charter.models.policy import load
+from charter.models.load import load
 
 RECORDED = Path(__file__).parent / "golden_runs.json"
 

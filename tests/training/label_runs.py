@@ -8,8 +8,10 @@ from typing import Any
 
 from charter.catalogue import lookup
 from charter.config import validate
-from charter.models.policy import Policy, load
-from charter.pipeline.training import _arranged, _prepare, _reference_plan, read_data
+from charter.models.load import load
+from charter.models.policy import Policy
+from charter.pipeline.training import _reference_plan
+from charter.pipeline.training_data import arranged, read_data, rendered
 from charter.rundir import sha256_json
 from charter.training.loop import Loop
 from charter.training.references import ReferencePlan
@@ -52,12 +54,12 @@ def run_of(
     given = {name: value for name, value in {**values, **changes}.items() if value is not None}
     options = validate(entry.options, given, where="test")
     policy = policy or load(model, bf16=False)
-    groups = _prepare(read_data(list(rows), entry, options), policy, options).groups
+    groups = rendered(read_data(list(rows), entry, options), policy, options).groups
     return Loop(
         policy,
         terms_of(entry, options),
         options,
-        _arranged(groups, entry, options, policy),
+        arranged(groups, entry, options, policy),
         directory,
         data_fingerprint=sha256_json(list(rows)),
         hooks=hooks,

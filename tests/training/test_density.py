@@ -17,7 +17,8 @@ from charter.catalogue.unpaired import BCOOptions
 from charter.data.formats import load_groups
 from charter.data.prepare import prepare
 from charter.errors import ConfigError, DataError
-from charter.models.policy import Policy, load
+from charter.models.load import load
+from charter.models.policy import Policy
 from charter.objectives.base import Stats
 from charter.objectives.unpaired import BCO
 from charter.testing import save_tiny
@@ -196,7 +197,7 @@ def test_a_run_trains_on_the_weights(tiny: str, tmp_path: Path) -> None:
 def test_the_shift_is_of_the_weighted_answers(tiny: str, tmp_path: Path) -> None:
     loop = run_of(tiny, tmp_path, "bco", rows("+" * 20 + "-" * 5 + "n" * 20), udm=True, max_steps=2)
     batch = MicroBatch.of(loop.groups, loop.columns)
-    (objective,) = loop._remembering()
+    (objective,) = loop.state.remembering
     assert isinstance(objective, BCO)
     loop.run()
     scored = loop.stepper.scorer(batch).detached()

@@ -158,7 +158,7 @@ def test_the_reference_of_mismatched_answers_is_scored_once(
     monkeypatch.setattr(reference, "score", counted)
     loop = run_of(tiny, tmp_path, "kto", labelled(), num_train_epochs=3, max_steps=None)
     loop.run()
-    assert loop.done == 9
+    assert loop.state.done == 9
     assert sum(scored) == sum(len(one.samples) for one in loop.groups) == 20
     again = run_of(tiny, tmp_path / "again", "kto", labelled())
     assert [given(one) for one in again.groups] == [given(one) for one in loop.groups]
@@ -200,7 +200,7 @@ def test_a_run_killed_and_continued_is_the_unbroken_run(
     assert_same_bits(weights_of(parts.policy), weights_of(whole.policy))
     assert_same_bits(moments_of(parts), moments_of(whole))
     assert metrics_of(tmp_path / "parts") == metrics_of(tmp_path / "whole")
-    memories = [[o.state() for o in loop._remembering()] for loop in (parts, whole)]
+    memories = [[o.state() for o in loop.state.remembering] for loop in (parts, whole)]
     assert memories[0] == memories[1]
     assert bool(memories[0]) == name.startswith("bco")
 
@@ -215,12 +215,12 @@ def test_a_step_that_fails_leaves_no_trace_in_the_shift(tiny: str, tmp_path: Pat
     fixed = run_of(tiny, tmp_path / "broken", "bco", labelled(), hooks=[At()])
     fixed.run()
     assert_same_bits(weights_of(fixed.policy), weights_of(whole.policy))
-    assert [o.state() for o in fixed._remembering()] == [o.state() for o in whole._remembering()]
+    assert [o.state() for o in fixed.state.remembering] == [o.state() for o in whole.state.remembering]
 
 
 def spoil(loop: Any) -> None:
     """The next loss is not finite, after the shift has been updated."""
-    (objective,) = loop._remembering()
+    (objective,) = loop.state.remembering
     inner = type(objective).__call__
 
     class Spoilt(type(objective)):  # type: ignore[misc]

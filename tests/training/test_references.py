@@ -14,7 +14,8 @@ from torch import Tensor
 from training_setup import assert_close, assert_same_bits, metrics_of, moments_of, pairs, weights_of
 
 from charter.errors import DataError, Interrupted
-from charter.models.policy import Policy, load
+from charter.models.load import load
+from charter.models.policy import Policy
 from charter.models.score import score
 from charter.training.batch import MicroBatch
 from charter.training.hooks import HookResult
@@ -313,7 +314,7 @@ def test_training_against_data_without_log_probs_stops_before_the_first_step(
     with pytest.raises(DataError, match="no log-probs of the model that sampled it"):
         loop.run()
     assert_same_bits(weights_of(loop.policy), start)
-    assert loop.done == 0
+    assert loop.state.done == 0
 
 
 def with_logps(loop: Loop, logps_N: Tensor) -> None:

@@ -19,8 +19,10 @@ from charter.data.prepare import prepare
 from charter.data.teacher_context import aligned, with_teacher
 from charter.errors import DataError, UserError
 from charter.models import distil
+from charter.models.load import load
 from charter.models.pairing import Reference
-from charter.models.policy import Policy, load, prepare_for_training
+from charter.models.policy import Policy
+from charter.models.trainable import prepare_for_training
 from charter.objectives.distillation import Divergence
 from charter.training.batch import MicroBatch
 from charter.training.hooks import NOTHING, HookResult

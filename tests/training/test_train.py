@@ -15,7 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from charter.data.packing import pack
 from charter.errors import EnvironmentFault, TrainingFault, UserError
-from charter.models.policy import Policy, load, save_policy
+from charter.models.load import load
+from charter.models.policy import Policy
+from charter.models.save import save_policy
 from charter.models.score import score
 from charter.types import Group, Sample
 

@@ -50,7 +50,7 @@ def test_five_steps_equal_the_single_file_twin(algorithm: str, tiny: str, tmp_pa
 def test_first_step_of_the_twin_has_the_same_gradient_as_the_library(tiny: str, tmp_path: Path) -> None:
     """Adam hides the scale of a gradient; here it is compared itself."""
     loop = make_loop(tiny, tmp_path, "dpo")
-    loop._score_reference()
+    loop.score_reference()
     loop.stepper._accumulate(split(loop.source.step(0), 8192))
     module, model = twin("dpo_twin"), AutoModelForCausalLM.from_pretrained(tiny).eval()
     model.get_input_embeddings().padding_idx = None

@@ -13,7 +13,8 @@ from torch import Tensor
 from charter.catalogue import TrainOptions, lookup
 from charter.data.formats import load_groups
 from charter.data.prepare import prepare
-from charter.models.policy import Policy, load
+from charter.models.load import load
+from charter.models.policy import Policy
 from charter.rundir import sha256_json
 from charter.training.loop import Loop
 from charter.training.terms import terms_of

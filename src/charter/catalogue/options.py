@@ -42,8 +42,8 @@ class TrainOptions(Config):
     """Tokens of the prompt; a longer one is cut as truncation_mode says. None = prompts are not cut.
     Not in TRL."""
 
-    truncation_mode: Literal["keep_start", "keep_end"] = "keep_start"
-    """Which end of a prompt longer than max_prompt_length stays."""
+    truncation_mode: Literal["keep_start", "keep_end"] = "keep_end"
+    """Which end of a prompt longer than max_prompt_length stays; the end holds the question."""
 
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay, on matrices only."""

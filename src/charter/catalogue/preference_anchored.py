@@ -169,6 +169,7 @@ _AOT_UNPAIRED = _entry(
     data="unpaired",
     terms=(TermSpec("charter.objectives.transport:AOTUnpaired", ("beta", "label_smoothing")),),
     options=AOTOptions,
+    rows="charter.data.labels:one_label_each",
     best_for="good and bad answers to different prompts, in any numbers; preference rows are taken apart",
     watch="compares within an optimizer step, which needs several answers of both labels",
     traits=Traits(

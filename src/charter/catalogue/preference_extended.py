@@ -152,7 +152,10 @@ _TR = _entry(
     terms=(_SIGMOID,),
     options=TROptions,
     best_for="long runs in which a fixed reference holds the policy back",
-    watch="distance to the first model is not limited: set max_kl; ref_model_sync_steps below max_steps",
+    watch=(
+        "distance to the first model is not limited: set max_kl; ref_model_sync_steps below max_steps; "
+        "with use_peft and a mixup below 1 the adapter's factors are mixed, not their product"
+    ),
     paper_settings={"ref_model_mixup_alpha": 0.6, "ref_model_sync_steps": 512},
     elsewhere=MOVING,
     traits=Traits(

@@ -150,7 +150,8 @@ CPO = Entry(
         "warmup_steps": 0.01,
     },
     traits=Traits(
-        formula="-log sigmoid(beta * (log pi(y_w|x) - log pi(y_l|x))) - cpo_alpha * log pi(y_w|x)",
+        formula="-log sigmoid(beta * (log pi(y_w|x) - log pi(y_l|x))) "
+        "- cpo_alpha * mean over tokens of log pi(y_w|x)",
         mechanism="raises better answers over worse ones while imitating the better ones",
         stability="the NLL holds the policy near the better answers; without it nothing does",
         complexity="one model, one forward; beta and the weight of the NLL",
@@ -238,7 +239,8 @@ ORPO = Entry(
         "per_device_train_batch_size": 8,
     },
     traits=Traits(
-        formula="-log pi(y_w|x)/|y_w| - beta * log sigmoid(log odds(y_w) - log odds(y_l)), odds = p/(1 - p)",
+        formula="-mean over tokens of log pi(y_w|x) - beta * log sigmoid(log odds(y_w) - log odds(y_l)), "
+        "odds = p/(1 - p), p the mean per token",
         mechanism="imitates better answers and lowers the odds of worse ones",
         stability="as stable as supervised training; needs a larger learning rate than DPO",
         complexity="one model, one stage, one weight",

@@ -152,7 +152,7 @@ IMITATION = Entry(
     paper="2112.00861",
     data="preference",
     reference="none",
-    terms=(_WHOLE,),
+    terms=(TermSpec("charter.objectives.generative:WeightedNLL", fixed={"part": "", "name": "nll"}),),
     options=ImitationOptions,
     models=("policy",),
     best_for="a baseline on preference data: what do the good answers teach by themselves?",

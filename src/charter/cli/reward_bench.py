@@ -59,7 +59,7 @@ def reward_bench_command(
     from charter.evaluation.reward_pairs import read_pairs
     from charter.feedback.reward import RewardFeedback
     from charter.models.ensemble import BEST_OF_N_COEF
-    from charter.models.policy import load
+    from charter.models.load import load
     from charter.reporting.reward_bench import JSON, write_reward_bench
     from charter.rundir import write_json
 

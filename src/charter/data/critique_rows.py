@@ -8,7 +8,7 @@ from charter.catalogue.generative import CLoudOptions
 from charter.data.formats import LoadedData
 from charter.data.questions import about_answer, reply
 from charter.errors import DataError
-from charter.types import Group, PairTarget, Sample
+from charter.types import Group, Judgement, PairTarget, Sample, SampleTarget
 
 COLUMNS = ("chosen_critique", "rejected_critique")
 """Columns with the critique of each answer of a preference row."""
@@ -31,12 +31,20 @@ def _with_critiques(group: Group, ask: str) -> Group:
         raise DataError(
             "a row of critiques compares two answers", where=group.source, fix="give chosen and rejected"
         )
+    # The language-model loss reads weights of samples, and the row's is said of the pair.
+    weighed = tuple(
+        Judgement(SampleTarget(index), 1.0, weight=said.weight)
+        for said in group.judgements
+        if isinstance(said.target, PairTarget)
+        for index in (0, 1)
+    )
     return replace(
         group,
         samples=tuple(
             critiqued(sample, critique_in(group, column), ask)
             for sample, column in zip(group.samples, COLUMNS, strict=True)
         ),
+        judgements=(*(s for s in group.judgements if isinstance(s.target, PairTarget)), *weighed),
     )
 
 

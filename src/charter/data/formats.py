@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from charter.data import groups as build
+from charter.data.answer_groups import messages, plain_text, prompt_completion, prompt_only, unpaired
 from charter.data.columns import missing_column
+from charter.data.group_parts import Built
+from charter.data.preference_groups import preference, split_preference
+from charter.data.rated_groups import attributes, ranked, rated
 from charter.data.read import Source, read_rows
 from charter.data.rows import OnBad, Row, Rows
+from charter.data.step_groups import steps
 from charter.errors import DataError
 from charter.types import Group
 
@@ -170,21 +174,21 @@ def _refuse_misspelt_prompt(columns: Iterable[str], where: str) -> None:
         raise error
 
 
-def _builder(kind: Kind, wanted: Wanted, has_prompt: bool) -> Callable[[Row], build.Built]:
+def _builder(kind: Kind, wanted: Wanted, has_prompt: bool) -> Callable[[Row], Built]:
     if kind == "preference":
         if wanted == "unpaired":
-            return lambda row: build.split_preference(row, has_prompt)
-        return lambda row: build.preference(row, has_prompt)
+            return lambda row: split_preference(row, has_prompt)
+        return lambda row: preference(row, has_prompt)
     if kind == "rated":
-        return lambda row: build.rated(row, as_pairs=wanted == "preference")
-    simple: dict[Any, Callable[[Row], build.Built]] = {
-        "ranked": build.ranked,
-        "attributes": build.attributes,
-        "unpaired": build.unpaired,
-        "completion": build.prompt_completion,
-        "messages": build.messages,
-        "text": build.plain_text,
-        "steps": build.steps,
-        "prompts": build.prompt_only,
+        return lambda row: rated(row, as_pairs=wanted == "preference")
+    simple: dict[Any, Callable[[Row], Built]] = {
+        "ranked": ranked,
+        "attributes": attributes,
+        "unpaired": unpaired,
+        "completion": prompt_completion,
+        "messages": messages,
+        "text": plain_text,
+        "steps": steps,
+        "prompts": prompt_only,
     }
     return simple[kind]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from charter.catalogue.options import TrainOptions
 from charter.data.formats import LoadedData
 from charter.errors import DataError
-from charter.types import Group, Judgement, PairTarget
+from charter.types import Group, Judgement, PairTarget, SampleTarget
 
 LEFT_OUT = "answers that another one was preferred to, left out"
 NO_BEST = "rows without a best answer, left out"
@@ -16,6 +16,8 @@ NO_BEST = "rows without a best answer, left out"
 
 def keep_best(loaded: LoadedData, options: TrainOptions) -> LoadedData:
     """Every answer that was preferred to some other, and no other to it, as a row of its own.
+
+    It weighs as much as the pairs it won, on average.
 
     Raises:
         DataError: there is none.
@@ -30,7 +32,7 @@ def keep_best(loaded: LoadedData, options: TrainOptions) -> LoadedData:
             replace(
                 group,
                 samples=(group.samples[index],),
-                judgements=(),
+                judgements=(Judgement(SampleTarget(0), 1.0, weight=best[index]),),
                 id=group.id if len(best) == 1 else f"{group.id}:{index}",
             )
             for index in best
@@ -41,12 +43,14 @@ def keep_best(loaded: LoadedData, options: TrainOptions) -> LoadedData:
     return replace(loaded, groups=tuple(groups), kind="completion", counts=counts)
 
 
-def _best(judgements: Sequence[Judgement]) -> list[int]:
-    """Samples that win at least one pair and lose none; an even pair says nothing."""
-    winners, losers = set(), set()
+def _best(judgements: Sequence[Judgement]) -> dict[int, float]:
+    """Weights of the samples that win at least one pair and lose none; an even pair says nothing."""
+    winners: dict[int, list[float]] = {}
+    losers = set()
     for said in judgements:
         target, probability = said.target, 1.0 if said.probability is None else said.probability
         if isinstance(target, PairTarget) and said.verdict == "judged" and probability != 0.5:
-            winners.add(target.better if probability > 0.5 else target.worse)
-            losers.add(target.worse if probability > 0.5 else target.better)
-    return sorted(winners - losers)
+            won, lost = (target.better, target.worse) if probability > 0.5 else (target.worse, target.better)
+            winners.setdefault(won, []).append(said.weight)
+            losers.add(lost)
+    return {index: sum(winners[index]) / len(winners[index]) for index in sorted(winners.keys() - losers)}

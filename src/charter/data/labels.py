@@ -11,6 +11,7 @@ from charter.errors import DataError
 from charter.types import Group, Judgement, SampleTarget
 
 UNLABELLED = "dropped: no answer has a label"
+SOFT = "answers whose label is only probable: each counts as both, by weight"
 SEVERAL = "answers with several labels, desirable only where all of them say so"
 MOST = 4 / 3
 """Advised balance: ``desirable_weight * n / (undesirable_weight * m)`` between 1 and this (2402.01306,
@@ -21,19 +22,22 @@ def one_label_each(loaded: LoadedData, options: TrainOptions) -> LoadedData:
     """The labelled groups, each answer with one label of 1 or 0; what was changed is counted.
 
     An answer judged under several principles is desirable if all of them say so; what stays is the
-    judgement of the first that does not. Where the options weigh the two kinds, a line of the
+    judgement of the first that does not. A label that holds with probability p stands once with
+    weight p and once turned round with 1 - p. Where the options weigh the two kinds, a line of the
     counts says when they are out of balance.
 
     Raises:
         DataError: a label is neither 1 nor 0; nothing is labelled; KTO, and there is one prompt.
     """
     groups: list[Group] = []
-    several = 0
+    several = soft = 0
     for group in loaded.groups:
         labels = _labels(group)
         if labels:
             several += sum(len(said) > 1 for said in labels.values())
-            groups.append(_with_one(group, labels))
+            one = _with_one(group, labels)
+            groups.append(_both_ways(one))
+            soft += len(groups[-1].samples) - len(one.samples)
     if not groups:
         raise DataError(
             "no answer has a label",
@@ -42,7 +46,7 @@ def one_label_each(loaded: LoadedData, options: TrainOptions) -> LoadedData:
         )
     if getattr(options, "loss_type", "") == "kto":
         _refuse_one_prompt(groups, loaded.name)
-    counts = {**loaded.counts, UNLABELLED: len(loaded.groups) - len(groups), SEVERAL: several}
+    counts = {**loaded.counts, UNLABELLED: len(loaded.groups) - len(groups), SEVERAL: several, SOFT: soft}
     return replace(loaded, groups=tuple(groups), counts={**counts, **_balance(groups, options)})
 
 
@@ -64,6 +68,22 @@ def _labels(group: Group) -> dict[int, list[Judgement]]:
 def _with_one(group: Group, labels: dict[int, list[Judgement]]) -> Group:
     """The group without any other judgement of a sample than its lowest label."""
     return replace(group, judgements=tuple(min(said, key=_value) for said in labels.values()))
+
+
+def _both_ways(group: Group) -> Group:
+    """The group with labels that are certain; an answer whose label is not stands in it twice."""
+    samples, judgements = list(group.samples), list[Judgement]()
+    for said in group.judgements:
+        sure = 1.0 if said.probability is None else said.probability
+        opposite = replace(said, value=1.0 - _value(said), probability=None, weight=said.weight * (1 - sure))
+        if sure > 0:
+            judgements.append(replace(said, probability=None, weight=said.weight * sure))
+        if 0 < sure < 1 and isinstance(said.target, SampleTarget):
+            opposite = replace(opposite, target=SampleTarget(len(samples)))
+            samples.append(group.samples[said.target.sample])
+        if sure < 1:
+            judgements.append(opposite)
+    return replace(group, samples=tuple(samples), judgements=tuple(judgements))
 
 
 def _value(said: Judgement) -> float:

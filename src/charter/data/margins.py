@@ -56,17 +56,30 @@ def with_margins(loaded: LoadedData, options: Any) -> LoadedData:
 
 def _checked(loaded: LoadedData) -> LoadedData:
     for group in loaded.groups:
-        if "margin" not in group.meta and not _is_rated(group):
+        if "margin" not in group.meta and not _from_scores(group):
             raise DataError("a pair without a margin", where=group.source, fix=_NO_MARGIN)
         if group.meta.get("margin", 0.0) < 0:
             raise DataError("a margin below 0", where=group.source, fix=_NO_MARGIN)
     return loaded
 
 
-def _is_rated(group: Group) -> bool:
-    """Whether every answer has a score: the margin is then their difference."""
-    rated = {said.target.sample for said in group.judgements if isinstance(said.target, SampleTarget)}
-    return rated == set(range(len(group.samples)))
+def _from_scores(group: Group) -> bool:
+    """Whether the margin of every pair is the difference of its answers' scores, as in rated rows.
+
+    Scores alone do not tell: a preference row may hold scores on other objectives, and its pair then
+    has no margin but the 1 that stands for none.
+    """
+    score = {
+        (said.target.sample, said.principle): said.value
+        for said in group.judgements
+        if isinstance(said.target, SampleTarget)
+    }
+    for said in group.judgements:
+        if isinstance(said.target, PairTarget) and said.value is not None:
+            better, worse = (score.get((i, said.principle)) for i in (said.target.better, said.target.worse))
+            if better is None or worse is None or said.value != better - worse:
+                return False
+    return True
 
 
 def _by_strength(group: Group, margins: Mapping[str, float]) -> Group:

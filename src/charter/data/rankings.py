@@ -32,7 +32,8 @@ def ranked(loaded: LoadedData, options: Any) -> LoadedData:
     """Groups whose pairs are those of one ranking, ties allowed.
 
     Raises:
-        DataError: a group's pairs contradict each other or leave answers uncompared, or many tie.
+        DataError: a group's pairs contradict each other, are uncertain or leave answers uncompared, or
+            many tie.
     """
     loaded = compared(loaded, options)
     for group in loaded.groups:
@@ -45,6 +46,12 @@ def _check_ranking(group: Group) -> None:
     pairs = _pairs(group)
     beaten = Counter(worse for _, worse in pairs)
     everyone = range(len(group.samples))
+    if any(said.probability not in (None, 1.0) for said in group.judgements):
+        raise DataError(
+            "a ranking takes no probability",
+            where=group.source,
+            fix="remove the column, or train pairs with reward or reward-kwise",
+        )
     if pairs != {(a, b) for a in everyone for b in everyone if beaten[a] < beaten[b]}:
         raise DataError(
             "the pairs are not those of one ranking",

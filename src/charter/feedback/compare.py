@@ -177,6 +177,7 @@ def _as_group(group: Group, number: int, pair: Pair) -> Group:
         "principles": pair.principles,
         "principle_shas": [shas[name] for name in pair.principles],
         "scores": [pair.better.score, pair.worse.score],
+        "margin": judgement.value,
         "prompt_id": group.meta.get("prompt_id", group.id),
         "tags": list(group.meta.get("tags", ())),
     }

@@ -49,7 +49,7 @@ class Layout:
         dimensions: names of the Z dimensions, the same for every batch of a run.
         pairs_P2: ``(P, 2)`` sample indices, better first.
         probability_P: soft probability that the pair holds; 1 = certain.
-        margin_P: by how much, where the data says; else 0.
+        margin_P: by how much, where the data says; else 1.
         weight_P: how much each pair counts.
         dimension_P: the dimension the pair was judged on, an index into ``dimensions``.
         step_sample_S: which sample each judged step belongs to, ascending.

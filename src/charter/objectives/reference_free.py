@@ -45,8 +45,9 @@ def cpo_loss(
     equation 6: gamma stands outside beta). ``hinge``: ``max(0, 1 - z)``. ``ipo``:
     ``(m - 1 / (2 beta)) ** 2``.
 
-    A pair that holds with probability ``p`` costs ``p * loss(z) + (1 - p) * loss(-z)``, as TRL's
-    label smoothing has it.
+    With label smoothing, ``probability_P`` below 1, a pair costs ``p * loss(z) + (1 - p) * loss(-z)``
+    as in TRL, target margin and all. That is not the pair the other way round, whose margin is
+    ``-beta * m - gamma``: where the data say how probable a pair is, :class:`CPO` mixes both.
     """
     z_P = beta * (better_P - worse_P) - (gamma if loss_type in TARGETED else 0.0)
     right_P, wrong_P = (_one_sided(side_P, beta, loss_type) for side_P in (z_P, -z_P))
@@ -135,15 +136,19 @@ class CPO:
 
     def __call__(self, scored: Scored, stats: Stats) -> dict[str, Term]:
         """Sum of pair losses, with the metrics every pair method reports."""
-        layout, smoothing = scored.layout, self.label_smoothing
+        layout, probability_P = scored.layout, scored.layout.probability_P
         logps_B = scored.mean_logps_B if self.loss_type in AVERAGED else scored.logps_B
         reward_B = alpha_reward(logps_B, self.alpha)
-        probability_P = layout.probability_P * (1 - 2 * smoothing) + smoothing
         better_P, worse_P = scored.better(reward_B), scored.worse(reward_B)
-        loss_P = cpo_loss(better_P, worse_P, self.beta, self.loss_type, self.gamma, probability_P)
+        right_P, flipped_P = self._losses(better_P, worse_P), self._losses(worse_P, better_P)
+        loss_P = probability_P * right_P + (1 - probability_P) * flipped_P
         total = (loss_P * layout.weight_P).sum()
         metrics = reward_metrics(scored, self.beta * reward_B)
         return {self.name: Term(total, layout.count(Unit.PAIR), metrics)}
+
+    def _losses(self, better_P: Tensor, worse_P: Tensor) -> Tensor:
+        kept_P = torch.full_like(better_P, 1 - self.label_smoothing)
+        return cpo_loss(better_P, worse_P, self.beta, self.loss_type, self.gamma, kept_P)
 
 
 class OddsRatio:

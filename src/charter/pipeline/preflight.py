@@ -70,7 +70,7 @@ def _check_principles(stage: Any, constitution: Constitution, where: str) -> Non
 
 def _check_train(recipe: Recipe, number: int, stage: Any, found: dict[str, Any]) -> None:
     from charter.catalogue import lookup
-    from charter.pipeline.training import read_data
+    from charter.pipeline.training_data import read_data
 
     entry = lookup(stage.algorithm)
     for name in ("data", "eval_data"):

@@ -235,7 +235,12 @@ def train_options(algorithm: str, given: Mapping[str, Any], where: str) -> Train
     for key in given:
         if key not in schema.model_fields and (reason := explain_trl(key, algorithm)):
             raise ConfigError(f"{key}: {reason}", where=where)
-    return validate(schema, dict(given), where=where)
+    options = validate(schema, dict(given), where=where)
+    if entry.trains == "reward" and options.max_kl is not None:
+        raise ConfigError(
+            f"max_kl has no effect on {algorithm}: a reward model samples nothing", where=f"{where}: max_kl"
+        )
+    return options
 
 
 def json_schema() -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Context:
 
     def policy(self) -> Policy:
         """The recipe's model, as it was before training."""
-        from charter.models.policy import load
+        from charter.models.load import load
 
         return load(self.recipe.model_source(), bf16=self.recipe.head.bf16)
 

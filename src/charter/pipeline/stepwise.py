@@ -17,8 +17,9 @@ from typing import Protocol
 
 from charter.catalogue.other_reference import StepwiseOptions
 from charter.errors import UserError
-from charter.models.policy import Policy, save_policy
+from charter.models.policy import Policy
 from charter.models.reference import ReferenceCache
+from charter.models.save import save_policy
 from charter.progress import progress, say
 from charter.rundir import read_json, read_jsonl, write_json, write_jsonl
 from charter.training.loop import METRICS, RESULT, Loop, Resume, TrainResult

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from charter.catalogue import Entry, TrainOptions, lookup
-from charter.catalogue.distillation import DistillationOptions, OnPolicyDistillationOptions
+from charter.catalogue.distillation import DistillationOptions
 from charter.catalogue.options import MovingReference
 from charter.catalogue.other_reference import StepwiseOptions
-from charter.data.formats import Kind, LoadedData, load_groups
-from charter.data.prepare import Prepared, prepare
+from charter.data.prepare import Prepared
 from charter.data.teacher_context import resolved
 from charter.errors import ConfigError
 from charter.evaluation.kl_stop import KLStop
@@ -21,18 +19,17 @@ from charter.feedback.reward import measure_scale
 from charter.models.policy import Policy
 from charter.models.reward_scale import RewardScale
 from charter.objectives.base import Need
-from charter.pipeline.on_policy import answered
 from charter.pipeline.stepwise import train_in_stages
+from charter.pipeline.training_data import arranged, read_data, rendered, with_answers
 from charter.progress import say
-from charter.records import is_groups_file, read_groups
-from charter.rundir import read_jsonl, sha256_file, sha256_json
+from charter.rundir import sha256_file, sha256_json
 from charter.training.batch import Columns
 from charter.training.hooks import Hook
 from charter.training.loop import Loop, Resume
 from charter.training.references import ReferencePlan
 from charter.training.step import WeightedTerm
 from charter.training.teacher import Teacher, teacher_of
-from charter.training.terms import by_name, terms_of
+from charter.training.terms import terms_of
 from charter.types import Group
 
 
@@ -72,16 +69,16 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
         request = replace(request, options=resolved(request.options))
     terms = _terms(entry, request)
     loaded = read_data(request.data, entry, request.options, sampled=request.sampled)
-    prepared = _prepare(_answered(loaded, policy, request.options, directory), policy, request.options)
+    prepared = rendered(with_answers(loaded, policy, request.options, directory), policy, request.options)
     for line in prepared.report.lines():
         say(f"data: {line}")
     held_out: Sequence[Group] = ()
     if request.eval_data is not None:
         loaded = read_data(request.eval_data, entry, request.options)
-        loaded = _answered(loaded, policy, request.options, directory)
-        held_out = _arranged(_prepare(loaded, policy, request.options).groups, entry, request.options, policy)
+        loaded = with_answers(loaded, policy, request.options, directory)
+        held_out = arranged(rendered(loaded, policy, request.options).groups, entry, request.options, policy)
     directory.mkdir(parents=True, exist_ok=True)
-    groups = _arranged(prepared.groups, entry, request.options, policy)
+    groups = arranged(prepared.groups, entry, request.options, policy)
     _say_trained(groups, prepared.report.trained_tokens)
     fingerprint = _fingerprint(request, policy)
 
@@ -125,16 +122,6 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
     }
 
 
-def curves(path: Path) -> dict[str, Any]:
-    """Training curves of a metrics.jsonl, as the report draws them."""
-    rows = read_jsonl(path)
-    names = ("loss", "rewards/margins", "rewards/accuracies", "learning_rate")
-    found: dict[str, Any] = {"step": [row["step"] for row in rows]}
-    found |= {name: [row.get(name) for row in rows] for name in names if any(name in row for row in rows)}
-    found["kl"] = [[row["step"], row["kl"]] for row in rows if "kl" in row]
-    return found
-
-
 def _terms(entry: Entry, request: TrainRequest) -> tuple[WeightedTerm, ...]:
     if request.objective is None:
         return terms_of(entry, request.options)
@@ -149,31 +136,6 @@ def _terms(entry: Entry, request: TrainRequest) -> tuple[WeightedTerm, ...]:
     return (WeightedTerm(own),)
 
 
-def read_data(data: Any, entry: Entry, options: TrainOptions, *, sampled: bool = False) -> LoadedData:
-    """What ``entry`` trains on: rows, or a file of groups that were sampled and judged.
-
-    Raises:
-        DataError: a mistake in the data, found without a model.
-    """
-    if sampled or is_groups_file(data):
-        groups = read_groups(Path(data))
-        kind: Kind = "preference" if entry.data == "preference" else "completion"
-        loaded = LoadedData(tuple(groups), {}, kind, str(data))
-    else:
-        loaded = load_groups(data, entry.data)
-    if not entry.rows:
-        return loaded
-    changed: LoadedData = by_name(entry.rows)(loaded, options)
-    return changed
-
-
-def _answered(loaded: LoadedData, policy: Policy, options: TrainOptions, directory: Path) -> LoadedData:
-    """Prompts with the policy's own answers, where it learns from those."""
-    if isinstance(options, OnPolicyDistillationOptions):
-        return answered(loaded, policy, options, directory)
-    return loaded
-
-
 def _teacher(policy: Policy, options: TrainOptions) -> Teacher | None:
     return teacher_of(policy, options) if isinstance(options, DistillationOptions) else None
 
@@ -183,18 +145,6 @@ def _say_trained(groups: Sequence[Group], before: int) -> None:
     trained = sum(sum(s.completion.trained) for g in groups for s in g.samples if s.role == "policy")
     if trained != before:
         say(f"data: {trained} tokens are trained")
-
-
-def _arranged(
-    groups: Sequence[Group], entry: Entry, options: TrainOptions, policy: Policy
-) -> Sequence[Group]:
-    """What the entry trains on, made of the rendered groups; the policy goes to functions that take it."""
-    if not entry.arrange:
-        return groups
-    arrange = by_name(entry.arrange)
-    takes = len(inspect.signature(arrange).parameters)
-    arranged: Sequence[Group] = arrange(*(groups, options, policy)[:takes])
-    return arranged
 
 
 def _dimensions(terms: Sequence[WeightedTerm], groups: Sequence[Group]) -> int:
@@ -225,16 +175,6 @@ def _reference_plan(entry: Entry, options: TrainOptions) -> ReferencePlan:
     if isinstance(options, MovingReference) and options.sync_ref_model:
         return ReferencePlan("moving", options.ref_model_mixup_alpha, options.ref_model_sync_steps)
     return ReferencePlan()
-
-
-def _prepare(loaded: LoadedData, policy: Policy, options: TrainOptions) -> Prepared:
-    return prepare(
-        loaded,
-        policy.template,
-        options.max_length,
-        max_prompt_length=options.max_prompt_length,
-        truncation_mode=options.truncation_mode,
-    )
 
 
 def _fingerprint(request: TrainRequest, policy: Policy) -> str:

@@ -7,27 +7,28 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor
 
 from charter.catalogue.options import TrainOptions
 from charter.errors import Interrupted, TrainingFault, UserError
 from charter.interrupt import StopRequest, graceful
-from charter.models.policy import Policy, prepare_for_training, save_policy
-from charter.models.reference import ReferenceCache
+from charter.models.policy import Policy
 from charter.models.reward import name_dimensions
-from charter.objectives.base import Need, Remembers
+from charter.models.save import save_policy
+from charter.models.trainable import prepare_for_training
+from charter.objectives.base import Need
 from charter.progress import progress, say
 from charter.rundir import read_json, read_jsonl, write_json
 from charter.training import checkpoint
 from charter.training.batch import Columns, split
-from charter.training.hooks import Hook, Stop
+from charter.training.hooks import Hook
 from charter.training.messages import difference, note, rows_of
 from charter.training.metrics import MetricsLog, check_trackers, open_trackers
 from charter.training.optimizer import learning_rate, make_optimizer
-from charter.training.references import Behaviour, Frozen, Moving, ReferenceLogps, ReferencePlan
+from charter.training.references import Frozen, ReferencePlan, reference_of
+from charter.training.run_state import RunState
 from charter.training.scoring import Scorer
 from charter.training.source import DatasetSource
 from charter.training.step import Stepper, WeightedTerm
@@ -49,8 +50,6 @@ _FREE = {
 
 METRICS = "metrics.jsonl"
 RESULT = "train.json"
-_TEACHER = "teacher/"
-"""Before the names of a teacher's weights in a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +124,11 @@ class Loop:
         self.columns = Columns.of([*groups, *eval_groups], needs)
         if dimensions is not None:
             name_dimensions(policy.model, self.columns.dimensions)
-        self.cache: ReferenceCache | None = None
-        self.reference = self._reference(reference or ReferencePlan()) if Need.REFERENCE in needs else None
+        self.reference = None
+        if Need.REFERENCE in needs:
+            parts = (self.fingerprint["weights"], policy.compute_dtype, data_fingerprint)
+            identity = ":".join(map(str, parts))
+            self.reference = reference_of(reference or ReferencePlan(), policy, directory, identity)
         if Need.TEACHER in needs and teacher is None:
             raise UserError(
                 "a term needs a teacher, and this algorithm has none", fix="use context-distillation"
@@ -134,13 +136,9 @@ class Loop:
         self.teacher = teacher
         scorer = Scorer(policy, needs, self.reference, teacher)
         self.stepper = Stepper(policy, terms, self.optimizer, scorer, options.max_grad_norm)
-        self.done = 0
-        self.good: dict[str, Tensor] = {}
-        self.good_step = 0
-        self.stopped: Stop | None = None
+        objectives = [term.objective for term in terms]
+        self.state = RunState(policy, self.optimizer, objectives, self.hooks, self.reference, teacher)
         self.last: dict[str, float] = {}
-        # Metrics of a step whose evaluation and hooks are still to come.
-        self.pending: dict[str, float] | None = None
 
     # -- running -----------------------------------------------------------
 
@@ -168,47 +166,48 @@ class Loop:
 
     def _run(self, resume: Resume, stop: StopRequest, start: float) -> TrainResult:
         self.directory.mkdir(parents=True, exist_ok=True)
-        state = self._stored(resume)
-        if state is None or not self._is_finished(state):
-            self._score_reference()
-        if state is not None:
-            self._restore(state)
-            if self._is_finished(state):
+        state, saved = self.state, self._saved(resume)
+        if saved is None or not self._is_finished(saved):
+            self.score_reference()
+        if saved is not None:
+            state.restore(saved)
+            if self._is_finished(saved):
                 return self._finished_before()
         elif self.hooks:
-            self._keep_as_good()
-        if self.done < self.total and self.stopped is None and state is not None:
-            say(f"resuming after step {self.done} of {self.total}")
-        began_at = self.done
+            state.keep_as_good()
+        if state.done < self.total and state.stopped is None and saved is not None:
+            say(f"resuming after step {state.done} of {self.total}")
+        began_at = state.done
         (self.directory / RESULT).unlink(missing_ok=True)
         trackers = open_trackers(self.options.report_to, self.directory, self.options.model_dump())
-        log = MetricsLog(self.directory / METRICS, self.done, trackers)
+        log = MetricsLog(self.directory / METRICS, state.done, trackers)
         self.last = _last_row(self.directory / METRICS)
         try:
             self._steps(log, stop)
         finally:
             log.close()
-        if self.stopped is not None and self.stopped.go_back:
-            self._go_back()
-        if state is None or self.done > began_at:
+        if state.stopped is not None and state.stopped.go_back:
+            state.go_back()
+        if saved is None or state.done > began_at:
             self._save()
         return self._finish(time.monotonic() - start)
 
     def _steps(self, log: MetricsLog, stop: StopRequest) -> None:
         """Step until the end, a hook's wish to stop, or the person's."""
+        state = self.state
         try:
-            with progress("train", self.total, done=self.done) as advance:
-                if self.pending is not None:
-                    self._look(log, self.pending)
-                while self.done < self.total and self.stopped is None:
+            with progress("train", self.total, done=state.done) as advance:
+                if state.pending is not None:
+                    self._look(log, state.pending)
+                while state.done < self.total and state.stopped is None:
                     self._one_step(log)
                     advance(1, note=note(self.last))
-                    if self.done < self.total and self.stopped is None:
+                    if state.done < self.total and state.stopped is None:
                         stop.check()
         except Interrupted as interrupted:  # from here, or from a hook that was at work
             self._save()
             raise Interrupted(
-                f"stopped at step {self.done} of {self.total}, saved",
+                f"stopped at step {state.done} of {self.total}, saved",
                 signum=interrupted.signum,
                 fix="run the same command again to continue",
             ) from None
@@ -218,177 +217,105 @@ class Loop:
             raise
 
     def _one_step(self, log: MetricsLog) -> None:
+        state = self.state
         began = time.monotonic()
-        groups = self.source.step(self.done)
+        groups = self.source.step(state.done)
         batches = split(groups, self.options.tokens_per_microbatch, self.columns)
-        rate = learning_rate(self.done, self.total, self.options)
+        rate = learning_rate(state.done, self.total, self.options)
         rng = torch.get_rng_state()
-        memories = [objective.state() for objective in self._remembering()]
+        memories = state.memories()
         try:
             values = self.stepper.step(batches, rate).metrics
         except TrainingFault as fault:
             torch.set_rng_state(rng)  # as if the step had not been tried
-            self._remember(memories)
-            where = f"step {self.done + 1}, rows {rows_of(groups)}"
+            state.remember(memories)
+            where = f"step {state.done + 1}, rows {rows_of(groups)}"
             raise TrainingFault(fault.what, where=where, fix=fault.fix) from None
-        self.done += 1
-        self.source.policy_updated(self.done)
+        state.done += 1
+        self.source.policy_updated(state.done)
         for other in (self.reference, self.teacher):
             if other is not None:
-                other.after_step(self.policy, self.done)
+                other.after_step(self.policy, state.done)
         values["seconds"] = time.monotonic() - began
-        values["epoch"] = self.done / self.source.steps_per_epoch
+        values["epoch"] = state.done / self.source.steps_per_epoch
         self._look(log, values)
-        if self.done % self.options.save_steps == 0 and self.done < self.total:
+        if state.done % self.options.save_steps == 0 and state.done < self.total:
             self._save()
 
     def _look(self, log: MetricsLog, values: dict[str, float]) -> None:
         """Evaluation and hooks after a step, and its row of metrics."""
-        self.pending = values
+        state = self.state
+        state.pending = values
         found = self._after_step()
-        self.pending = None
+        state.pending = None
         self.last = {**values, **found}
-        if found or self.done % self.options.logging_steps == 0 or self.done == self.total or self.stopped:
-            log.write(self.done, self.last)
+        if found or state.done % self.options.logging_steps == 0 or state.done == self.total or state.stopped:
+            log.write(state.done, self.last)
 
     def _after_step(self) -> dict[str, float]:
+        state = self.state
         values: dict[str, float] = {}
         every = self.options.eval_steps
-        if every is not None and (self.done % every == 0 or self.done == self.total):
+        if every is not None and (state.done % every == 0 or state.done == self.total):
             batches = split(self.eval_groups, self.options.tokens_per_microbatch, self.columns)
             values |= {f"eval_{k}": v for k, v in self.stepper.evaluate(batches).items()}
         for hook in self.hooks:
-            found = hook.after_step(self.policy, self.done, self.done == self.total)
+            found = hook.after_step(self.policy, state.done, state.done == self.total)
             values |= found.metrics
             if found.well:
-                self._keep_as_good()
+                state.keep_as_good()
             if found.stop is not None:
-                self.stopped = found.stop
+                state.stopped = found.stop
         return values
 
     def _finish(self, seconds: float) -> TrainResult:
-        reason = self.stopped.reason if self.stopped else "end of data"
-        if self.stopped is not None and self.stopped.go_back:
-            reason += f"; kept the weights of step {self.good_step}"
+        state = self.state
+        reason = state.stopped.reason if state.stopped else "end of data"
+        if state.stopped is not None and state.stopped.go_back:
+            reason += f"; kept the weights of step {state.good_step}"
         last = {name: value for name, value in self.last.items() if math.isfinite(value)}
-        result = TrainResult(self.done, self.total, reason, seconds, last)
+        result = TrainResult(state.done, self.total, reason, seconds, last)
         save_policy(self.policy, self.directory / "model")
         write_json(self.directory / RESULT, asdict(result))
         return result
 
-    # -- state -------------------------------------------------------------
+    # -- saved before ------------------------------------------------------
 
-    def _stored(self, resume: Resume) -> checkpoint.TrainState | None:
+    def _saved(self, resume: Resume) -> checkpoint.TrainState | None:
         """The checkpoint to continue from."""
         checkpoints = self.directory / "checkpoints"
         if resume == "never":
             checkpoint.clear(checkpoints)
-        state = checkpoint.load_latest(checkpoints)
-        if state is not None and state.fingerprint != self.fingerprint:
+        saved = checkpoint.load_latest(checkpoints)
+        if saved is not None and saved.fingerprint != self.fingerprint:
             raise UserError(
                 "this run was started with something else: "
-                + difference(state.fingerprint, self.fingerprint),
+                + difference(saved.fingerprint, self.fingerprint),
                 where=str(self.directory),
                 fix="use the same settings to resume, or another output directory",
             )
-        return state
-
-    def _is_finished(self, state: checkpoint.TrainState) -> bool:
-        """Whether everything that a finished run leaves is there."""
-        result = read_json(self.directory / RESULT) or {}
-        return result.get("steps") == state.step and (self.directory / "model").is_dir()
-
-    def _finished_before(self) -> TrainResult:
-        if self.stopped is not None and self.stopped.go_back:
-            self._go_back()
-        say(f"this run had finished: {self.done} of {self.total} steps")
-        return TrainResult(**(read_json(self.directory / RESULT) or {}))
-
-    def _restore(self, state: checkpoint.TrainState) -> None:
-        checkpoint.restore(state, self.policy.trainable(), self.optimizer)
-        self.done = self.policy.version = state.step
-        self.good = state.good
-        self.good_step = state.extra["good_step"]
-        self.pending = state.extra["pending"]
-        if self.reference is not None:
-            self.reference.load_state(state.reference)
-        if self.teacher is not None:
-            own = {k: v for k, v in state.reference.items() if k.startswith(_TEACHER)}
-            self.teacher.load_state({k.removeprefix(_TEACHER): v for k, v in own.items()})
-        self._remember(state.extra["memories"])
-        for hook in self.hooks:
-            if hook.name in state.extra["hooks"]:
-                hook.restore(state.extra["hooks"][hook.name])
-        stopped = state.extra["stopped"]
-        self.stopped = Stop(**stopped) if stopped else None
+        return saved
 
     def _save(self) -> None:
-        extra: dict[str, Any] = {
-            "hooks": {hook.name: hook.state() for hook in self.hooks},
-            "stopped": asdict(self.stopped) if self.stopped else None,
-            "good_step": self.good_step,
-            "pending": self.pending,
-            "memories": [objective.state() for objective in self._remembering()],
-        }
-        state = checkpoint.capture(
-            self.done,
-            self.policy.trainable(),
-            self.optimizer,
-            self.good,
-            extra,
-            self.fingerprint,
-            self._moving_weights(),
-        )
-        checkpoint.save(self.directory / "checkpoints", state, self.options.save_total_limit)
+        saved = self.state.capture(self.fingerprint)
+        checkpoint.save(self.directory / "checkpoints", saved, self.options.save_total_limit)
 
-    def _keep_as_good(self) -> None:
-        self.good = {name: p.detach().clone() for name, p in self.policy.trainable().items()}
-        self.good_step = self.done
+    def _is_finished(self, saved: checkpoint.TrainState) -> bool:
+        """Whether everything that a finished run leaves is there."""
+        result = read_json(self.directory / RESULT) or {}
+        return result.get("steps") == saved.step and (self.directory / "model").is_dir()
 
-    def _go_back(self) -> None:
-        if not self.good:
-            return
-        with torch.no_grad():
-            for name, parameter in self.policy.trainable().items():
-                parameter.copy_(self.good[name])
-        self.policy.version = self.good_step
+    def _finished_before(self) -> TrainResult:
+        if self.state.stopped is not None and self.state.stopped.go_back:
+            self.state.go_back()
+        say(f"this run had finished: {self.state.done} of {self.total} steps")
+        return TrainResult(**(read_json(self.directory / RESULT) or {}))
 
-    # -- reference ---------------------------------------------------------
-
-    def _reference(self, plan: ReferencePlan) -> ReferenceLogps:
-        if plan.kind == "behaviour":
-            return Behaviour()
-        if plan.kind == "moving":
-            return Moving(self.policy, plan.alpha, plan.every)
-        parts = (self.fingerprint["weights"], self.policy.compute_dtype, self.fingerprint["data"])
-        self.cache = ReferenceCache(self.directory, ":".join(map(str, parts)))
-        return Frozen(self.cache)
-
-    def _score_reference(self) -> None:
-        """Score the reference now, while the policy still is it."""
-        if self.cache is None:
-            return
-        groups = [*self.groups, *self.eval_groups]
-        was_training = self.policy.model.training
-        self.policy.model.eval()
-        with progress("reference", len(groups)) as advance:
-            self.cache.fill(self.policy, groups, self.options.tokens_per_microbatch, advance)
-        self.policy.model.train(was_training)
-
-    def _moving_weights(self) -> dict[str, Tensor]:
-        """Weights of a reference and of a teacher that follow the policy."""
-        found = {} if self.reference is None else self.reference.state()
-        taught = {} if self.teacher is None else self.teacher.state()
-        return {**found, **{_TEACHER + name: weight for name, weight in taught.items()}}
-
-    def _remembering(self) -> list[Remembers]:
-        """Objectives with a memory beyond the step."""
-        return [t.objective for t in self.stepper.terms if isinstance(t.objective, Remembers)]
-
-    def _remember(self, memories: Sequence[Mapping[str, float]]) -> None:
-        """Put the memories of objectives back."""
-        for objective, memory in zip(self._remembering(), memories, strict=True):
-            objective.load_state(memory)
+    def score_reference(self) -> None:
+        """Score a frozen reference now, while the policy still is it."""
+        if isinstance(self.reference, Frozen):
+            groups = [*self.groups, *self.eval_groups]
+            self.reference.score(self.policy, groups, self.options.tokens_per_microbatch)
 
 
 def _total_steps(options: TrainOptions, source: DatasetSource) -> int:

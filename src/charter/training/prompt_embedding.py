@@ -64,7 +64,7 @@ def _hidden(policy: Policy, packed: Packed) -> Tensor:
 
 
 def _means(hidden_U: Tensor, packed: Packed) -> NDArray[np.float64]:
-    hidden_N = hidden_U.cpu().double().numpy()[packed.unique_N]
+    hidden_N = hidden_U.double().cpu().numpy()[packed.unique_N]
     sums = np.zeros((packed.num_samples, hidden_N.shape[1]))
     np.add.at(sums, packed.sample_N, hidden_N)
     means: NDArray[np.float64] = sums / packed.lengths_B[:, None]

@@ -7,9 +7,10 @@ the policy that sampled the completions, whose log-probs the completions carry.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -20,8 +21,9 @@ from charter.errors import DataError
 from charter.models.policy import Policy
 from charter.models.reference import ReferenceCache
 from charter.models.score import score
+from charter.progress import progress
 from charter.training.batch import MicroBatch
-from charter.types import Sample
+from charter.types import Group, Sample
 
 ReferenceKind = Literal["frozen", "moving", "behaviour"]
 
@@ -55,11 +57,32 @@ class ReferenceLogps(Protocol):
         ...
 
 
+def reference_of(plan: ReferencePlan, policy: Policy, directory: Path, identity: str) -> ReferenceLogps:
+    """The reference of a run, made before its first step.
+
+    Args:
+        plan: which.
+        policy: what a moving reference starts as.
+        directory: where a frozen one keeps its log-probs.
+        identity: of the policy and the data; log-probs of another are not used.
+    """
+    if plan.kind == "behaviour":
+        return Behaviour()
+    if plan.kind == "moving":
+        return Moving(policy, plan.alpha, plan.every)
+    return Frozen(ReferenceCache(directory, identity))
+
+
 class Frozen:
     """Cached log-probs of the policy as it was before the first step."""
 
     def __init__(self, cache: ReferenceCache) -> None:
         self.cache = cache
+
+    def score(self, policy: Policy, groups: Sequence[Group], tokens: int) -> None:
+        """Score the reference now, while ``policy`` still is it, ``tokens`` at a time."""
+        with without_dropout(policy), progress("reference", len(groups)) as advance:
+            self.cache.fill(policy, groups, tokens, advance)
 
     def logps(self, policy: Policy, batch: MicroBatch) -> Tensor:
         """See :class:`ReferenceLogps`."""

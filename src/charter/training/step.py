@@ -27,6 +27,7 @@ from charter.objectives.base import (
     Term,
 )
 from charter.training.batch import MicroBatch
+from charter.training.references import without_dropout
 from charter.training.scoring import Scorer
 
 
@@ -111,7 +112,9 @@ class Stepper:
 
     def _accumulate(self, batches: Sequence[MicroBatch]) -> dict[str, float]:
         counts = [self._counts(term, batches) for term in self.terms]
-        first = self.scorer(batches[0]) if len(batches) == 1 else None  # one batch is scored once
+        # One batch is scored once, unless dropout makes its statistics another draw.
+        alone = len(batches) == 1 and not self.policy.model.training
+        first = self.scorer(batches[0]) if alone else None
         stats = [self._prepare(term.objective, batches, first) for term in self.terms]
         sums: dict[str, float] = defaultdict(float)
         ratios: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -153,7 +156,8 @@ class Stepper:
         """Statistics over the step, as each micro-batch is given them."""
         if not objective.needs & {Need.STEP_STATISTICS, Need.MISMATCHED}:
             return [NO_STATS] * len(batches)
-        found = [self._statistics(objective, batch, first) for batch in batches]
+        with without_dropout(self.policy):
+            found = [self._statistics(objective, batch, first) for batch in batches]
         names = list(dict.fromkeys(name for one in found for name in one))
         whole = {name: torch.cat([one[name] for one in found if name in one]) for name in names}
         stats = []

@@ -19,12 +19,12 @@ SECTIONS: dict[str, Rows] = {
         *same(
             "truncation_mode",
             "of the prompt, with max_prompt_length only; a completion loses its end",
+            default="keep_end: the end of a prompt holds the question",
             of=("sft", "dpo", "gkd"),
         ),
         *same(
             "truncation_mode",
             "of the prompt, with max_prompt_length only; a completion loses its end",
-            default="the default of every trainer still in TRL",
             of=("bco",),
         ),
         *refused(

@@ -11,8 +11,8 @@ from charter.engines.base import Sampling
 from charter.evaluation.adherence import Criteria
 from charter.evaluation.evaluate import evaluate, examples
 from charter.evaluation.table import print_table
+from charter.models.load import load
 from charter.models.pairing import Reference
-from charter.models.policy import load
 from charter.pipeline.recipe import EvaluateStage
 from charter.pipeline.stage import Context
 from charter.progress import say

@@ -10,9 +10,8 @@ from charter.constitution import Constitution
 from charter.pipeline.recipe import ReportStage
 from charter.pipeline.stage import Context
 from charter.pipeline.stages.evaluate import FILE as EVALUATION
-from charter.pipeline.training import curves
 from charter.reporting import parse_report, write_report
-from charter.rundir import now, write_json
+from charter.rundir import now, read_jsonl, write_json
 
 
 def run(context: Context, options: ReportStage) -> dict[str, Any]:
@@ -99,5 +98,15 @@ def _training(context: Context) -> dict[str, Any] | None:
         "stopped_by": trained["stopped_by"],
         "options": trained["options"],
         "kl_limit": trained["options"].get("max_kl"),
-        "curves": curves(context.folders["train"] / "metrics.jsonl"),
+        "curves": _curves(context.folders["train"] / "metrics.jsonl"),
     }
+
+
+def _curves(path: Path) -> dict[str, Any]:
+    """Training curves of a metrics.jsonl, as the report draws them."""
+    rows = read_jsonl(path)
+    names = ("loss", "rewards/margins", "rewards/accuracies", "learning_rate")
+    found: dict[str, Any] = {"step": [row["step"] for row in rows]}
+    found |= {name: [row.get(name) for row in rows] for name in names if any(name in row for row in rows)}
+    found["kl"] = [[row["step"], row["kl"]] for row in rows if "kl" in row]
+    return found
