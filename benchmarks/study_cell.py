@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from study_plan import Cell, default_beta
+from study_plan import FOR_THIS_BUDGET, Cell, default_beta
 
 import charter
 from charter.catalogue import ENTRIES
@@ -220,6 +220,7 @@ def _options(cell: Cell, args: argparse.Namespace) -> Row:
         "lora_r": 16,
         "save_steps": 10**6,
         "seed": cell.seed,
+        **FOR_THIS_BUDGET.get(cell.algorithm, {}),
     }
     if cell.beta is not None:
         options["beta"] = cell.beta

@@ -15,8 +15,12 @@ SWEEPS = {
 }
 """Betas of the sweeps. A method's default beta is a cell anyway."""
 
-SPECIAL_DATA = {"modpo", "gdpo", "dpo-behaviour", "sdpo"}
-"""Methods that read other data (scores of other objectives, beliefs, sampler records) or loop over parts."""
+SPECIAL_DATA = {"modpo", "gdpo", "dpo-behaviour", "sdpo", "sppo"}
+"""Methods that read other data (scores of other objectives, beliefs, sampler records, win rates) or
+loop over parts."""
+
+FOR_THIS_BUDGET = {"tr-dpo": {"ref_model_sync_steps": 8}}
+"""Options whose defaults are for longer runs: in 32 steps TR-DPO's reference would never move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,13 @@ def compared() -> list[Entry]:
     return [
         entry
         for entry in ENTRIES.values()
-        if entry.trains == "policy"
-        and entry.name not in SPECIAL_DATA
-        and (entry.name == "sft" or (entry.data in ("preference", "unpaired") and entry.family in _FAMILIES))
-        and not entry.rows
+        if entry.name == "sft"
+        or (
+            entry.trains == "policy"
+            and entry.name not in SPECIAL_DATA
+            and entry.data in ("preference", "unpaired")
+            and entry.family in _FAMILIES
+        )
     ]
 
 
@@ -79,10 +86,10 @@ def default_beta(entry: Entry) -> float | None:
 
 
 def cells_of_study(seeds: int) -> list[Cell]:
-    """Every cell, the default of every method before the sweeps."""
-    cells = [Cell(entry.name, None, seed) for seed in range(seeds) for entry in compared()]
+    """Every cell, one seed after the other: the default of every method, then the sweeps."""
+    cells = []
     for seed in range(seeds):
+        cells += [Cell(entry.name, None, seed) for entry in compared()]
         for name, betas in SWEEPS.items():
-            default = default_beta(ENTRIES[name]) if name in ENTRIES else None
-            cells += [Cell(name, beta, seed) for beta in betas if name in ENTRIES and beta != default]
+            cells += [Cell(name, beta, seed) for beta in betas if beta != default_beta(ENTRIES[name])]
     return cells
