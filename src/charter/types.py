@@ -99,12 +99,35 @@ prompt, scored without gradient."""
 
 
 @dataclass(frozen=True, slots=True)
+class Credit:
+    """What was found out about a rollout before it is trained on.
+
+    One number for each token that is scored (the trained ones), or nothing where an algorithm does
+    not need it.
+
+    Attributes:
+        advantages: how much better than expected each token was.
+        old_logps: log-probs under the policy that is updated, as it was when the round began.
+        ref_logps: log-probs under the reference.
+        values: the critic's, as it was when the round began.
+        returns: what the critic should have said.
+    """
+
+    advantages: tuple[float, ...] = ()
+    old_logps: tuple[float, ...] = ()
+    ref_logps: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    returns: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One (context, completion) pair, and what training does with it."""
 
     context: Context
     completion: Completion
     role: SampleRole = "policy"
+    credit: Credit | None = None
 
 
 @dataclass(frozen=True, slots=True)

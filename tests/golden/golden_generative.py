@@ -12,13 +12,13 @@ from torch import Tensor
 
 from charter.objectives.base import NO_STATS, Scored
 from charter.objectives.generative import (
-    CritiqueReward,
-    WeightedNLL,
     both_orders,
     verdict_probability,
     vote,
 )
 from charter.objectives.process import ProcessReward, math_shepherd_labels, solution_scores
+from charter.objectives.reward import BradleyTerry
+from charter.objectives.supervised import NLL
 
 IGNORED = -100
 
@@ -44,7 +44,7 @@ def run_genrm_loss(inputs: Mapping[str, Tensor], options: Mapping[str, Any]) -> 
     scored = Scored(made, torch.cat(logps))
     loss = torch.zeros((), dtype=torch.float64)
     for part, weight in (("verify", 1.0), ("generate", options["lambda_sft"])):
-        (term,) = WeightedNLL(part, part)(scored, NO_STATS).values()
+        (term,) = NLL(part=part, weighted=True)(scored, NO_STATS).values()
         loss = loss + weight * term.total / term.count
     return {"loss": loss}
 
@@ -66,8 +66,8 @@ def run_cloud(inputs: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[
     made = pairs(torch.zeros_like(chosen), torch.zeros_like(chosen)).layout
     made = replace(made, sample_N=torch.arange(len(chosen)))
     scored = Scored(made, -inputs["critique_nll"], reward_BZ=torch.cat([chosen, rejected])[:, None])
-    (reward,) = CritiqueReward()(scored, NO_STATS).values()
-    (critique,) = WeightedNLL("", "critique")(scored, NO_STATS).values()
+    (reward,) = BradleyTerry()(scored, NO_STATS).values()
+    (critique,) = NLL(weighted=True)(scored, NO_STATS).values()
     return {"loss": reward.total / reward.count + options["lambda_lm"] * critique.total / critique.count}
 
 

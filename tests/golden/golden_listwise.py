@@ -13,7 +13,7 @@ from torch import Tensor
 from charter.objectives.base import NO_STATS, Scored
 from charter.objectives.listwise import EXO, NCA
 from charter.objectives.modpo import MODPO
-from charter.objectives.sigmoid import SigmoidDPO
+from charter.objectives.preference import DPO
 
 Inputs = Mapping[str, Tensor]
 Options = Mapping[str, Any]
@@ -44,7 +44,7 @@ SIDES = ("policy_chosen", "policy_rejected", "ref_chosen", "ref_rejected")
 def run_bpo(inputs: Inputs, options: Options) -> dict[str, Tensor]:
     names = ("policy_chosen", "policy_rejected", "behavior_chosen", "behavior_rejected")
     scored = pairs(*(inputs[f"{who}_logps"] for who in names))
-    (term,) = SigmoidDPO(beta=options["beta"])(scored, NO_STATS).values()
+    (term,) = DPO(beta=options["beta"])(scored, NO_STATS).values()
     return {"loss": term.total / term.count}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from charter.catalogue.pluralistic import BELIEF, P_STAR
 from charter.objectives.base import NO_STATS, Layout, Objective, Scored
 from charter.objectives.belief import BeliefKL, BeliefNLL
-from charter.objectives.sigmoid import SigmoidDPO
+from charter.objectives.preference import DPO
 
 Inputs = Mapping[str, Tensor]
 Options = Mapping[str, Any]
@@ -45,7 +45,7 @@ def run_belief(inputs: Inputs, options: Options) -> dict[str, Tensor]:
 
 def run_total(inputs: Inputs, options: Options) -> dict[str, Tensor]:
     names = ("policy_chosen", "policy_rejected", "ref_chosen", "ref_rejected")
-    dpo = mean(SigmoidDPO(beta=options["beta"]), pairs(*(inputs[f"{who}_logps"] for who in names)))
+    dpo = mean(DPO(beta=options["beta"]), pairs(*(inputs[f"{who}_logps"] for who in names)))
     held = inputs["belief_logps"]
     made = layout(torch.arange(len(held)), len(held), value_B=torch.ones_like(held.detach()))
     nll = mean(BeliefNLL(), Scored(named(made, BELIEF), held))

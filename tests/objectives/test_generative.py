@@ -16,12 +16,11 @@ from charter.config import validate
 from charter.models.load import load
 from charter.objectives.base import NO_STATS, Layout, Scored
 from charter.objectives.generative import (
-    CritiqueReward,
-    WeightedNLL,
     both_orders,
     verdict_probability,
     vote,
 )
+from charter.objectives.reward import BradleyTerry
 from charter.objectives.supervised import NLL
 from charter.testing import save_tiny
 from charter.training.batch import split
@@ -60,8 +59,8 @@ def test_gradient_of_the_likelihood() -> None:
     def loss(x: Tensor) -> Tensor:
         scored = batch(x, [2, 1, 2], [1, 0, 1], [1.0, 1.0, 0.3])
         return (
-            mean_of(WeightedNLL("verify", "verify"), scored)
-            + mean_of(WeightedNLL("generate", "g"), scored) / 3
+            mean_of(NLL(part="verify", name="verify", weighted=True), scored)
+            + mean_of(NLL(part="generate", name="g", weighted=True), scored) / 3
         )
 
     assert torch.autograd.gradcheck(loss, (logps,))
@@ -70,21 +69,21 @@ def test_gradient_of_the_likelihood() -> None:
 def test_parts_have_means_of_their_own() -> None:
     logps = torch.tensor([-1.0, -2.0, -6.0], dtype=torch.float64)
     scored = batch(logps, [1, 1, 1], [1, 1, 0])
-    assert float(mean_of(WeightedNLL("verify", "verify"), scored)) == 1.5
-    assert float(mean_of(WeightedNLL("generate", "generate"), scored)) == 6.0
+    assert float(mean_of(NLL(part="verify", name="verify", weighted=True), scored)) == 1.5
+    assert float(mean_of(NLL(part="generate", name="generate", weighted=True), scored)) == 6.0
 
 
 def test_a_part_that_is_not_in_the_batch_says_nothing() -> None:
     scored = batch(torch.tensor([-1.0]), [1], [1])
-    assert WeightedNLL("generate", "generate")(scored, NO_STATS) == {}
-    assert WeightedNLL("generate", "generate").counts(scored.layout) == {"generate": 0.0}
+    assert NLL(part="generate", name="generate", weighted=True)(scored, NO_STATS) == {}
+    assert NLL(part="generate", name="generate", weighted=True).counts(scored.layout) == {"generate": 0.0}
 
 
 def test_with_equal_weights_it_is_plain_supervised_training() -> None:
     logps = torch.tensor([-0.5, -1.0, -2.0, -0.1], dtype=torch.float64)
     scored = batch(logps, [3, 1], [0, 1])
     scored = replace(scored, layout=replace(scored.layout, parts=("",), part_B=torch.zeros(2).long()))
-    torch.testing.assert_close(mean_of(WeightedNLL("", "nll"), scored), mean_of(NLL(), scored))
+    torch.testing.assert_close(mean_of(NLL(weighted=True), scored), mean_of(NLL(), scored))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
@@ -92,7 +91,9 @@ def test_a_soft_label_is_the_cross_entropy_against_it(share: float) -> None:
     """Asked twice, once for each verdict; at the optimum the model says Yes with that probability."""
     logit = torch.logit(torch.tensor(share, dtype=torch.float64)).requires_grad_()
     logps = torch.stack([F.logsigmoid(logit), F.logsigmoid(-logit)])
-    loss = mean_of(WeightedNLL("verify", "verify"), batch(logps, [1, 1], [1, 1], [share, 1 - share]))
+    loss = mean_of(
+        NLL(part="verify", name="verify", weighted=True), batch(logps, [1, 1], [1, 1], [share, 1 - share])
+    )
     loss.backward()
     assert float(logit.grad) == pytest.approx(0.0, abs=1e-12)  # type: ignore[arg-type]
     entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
@@ -111,24 +112,24 @@ def test_reward_gradient_and_limits(batch: Any) -> None:
     rewards = torch.tensor([1.2, 0.4, 0.3, 0.9], dtype=torch.float64, requires_grad=True)
 
     def loss(x: Tensor) -> Tensor:
-        return mean_of(CritiqueReward(), reward_batch(x, batch, probability=[0.9, 1.0], weight=[1.0, 2.0]))
+        return mean_of(BradleyTerry(), reward_batch(x, batch, probability=[0.9, 1.0], weight=[1.0, 2.0]))
 
     assert torch.autograd.gradcheck(loss, (rewards,))
     equal = torch.tensor([0.7, 0.7])
-    assert float(mean_of(CritiqueReward(), reward_batch(equal, batch))) == pytest.approx(math.log(2))
+    assert float(mean_of(BradleyTerry(), reward_batch(equal, batch))) == pytest.approx(math.log(2))
 
 
 def test_reward_loss_is_trl_s_and_does_not_see_a_shift(batch: Any) -> None:
     rewards = torch.tensor([1.2, 0.4, 0.3, 0.9, -0.5, -1.5], dtype=torch.float64)
     theirs = -F.logsigmoid(rewards[0::2] - rewards[1::2]).mean()  # trl RewardTrainer.compute_loss
-    torch.testing.assert_close(mean_of(CritiqueReward(), reward_batch(rewards, batch)), theirs)
-    torch.testing.assert_close(mean_of(CritiqueReward(), reward_batch(rewards + 3, batch)), theirs)
+    torch.testing.assert_close(mean_of(BradleyTerry(), reward_batch(rewards, batch)), theirs)
+    torch.testing.assert_close(mean_of(BradleyTerry(), reward_batch(rewards + 3, batch)), theirs)
 
 
 def test_swapping_a_pair_with_its_probability_changes_nothing(batch: Any) -> None:
     rewards = torch.tensor([1.2, 0.4], dtype=torch.float64)
-    one = mean_of(CritiqueReward(), reward_batch(rewards, batch, probability=[0.8]))
-    other = mean_of(CritiqueReward(), reward_batch(rewards.flip(0), batch, probability=[0.2]))
+    one = mean_of(BradleyTerry(), reward_batch(rewards, batch, probability=[0.8]))
+    other = mean_of(BradleyTerry(), reward_batch(rewards.flip(0), batch, probability=[0.2]))
     torch.testing.assert_close(one, other)
 
 

@@ -17,7 +17,7 @@ from charter.data.formats import load_groups
 from charter.errors import ConfigError, DataError
 from charter.objectives.base import NO_STATS, Scored, Term
 from charter.objectives.modpo import MODPO, modpo_loss
-from charter.objectives.sigmoid import SigmoidDPO
+from charter.objectives.preference import DPO
 from charter.testing import save_tiny
 from charter.training.batch import Columns, MicroBatch
 
@@ -50,7 +50,7 @@ def pairs(batch: Batch, logps_N: Tensor | None = None, **more: Any) -> Scored:
     return rated(batch(logps_N, random(sum(LENGTHS), 1), lengths=LENGTHS, **more))
 
 
-def run(objective: MODPO | SigmoidDPO, scored: Scored) -> Term:
+def run(objective: MODPO | DPO, scored: Scored) -> Term:
     (term,) = objective(scored, NO_STATS).values()
     return term
 
@@ -66,7 +66,7 @@ def test_gradient_in_float64(batch: Batch) -> None:
 def test_without_other_ratings_it_is_dpo_with_beta_over_w(batch: Batch) -> None:
     scored = rated(pairs(batch), [[0.0, 0.0]] * len(LENGTHS))
     assert float(run(MODPO(0.3, 0.6), scored).total) == pytest.approx(
-        float(run(SigmoidDPO(0.3 / 0.6), scored).total), rel=1e-12
+        float(run(DPO(0.3 / 0.6), scored).total), rel=1e-12
     )
 
 

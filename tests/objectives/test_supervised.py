@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from charter.objectives.base import NO_STATS, Need, Scored
-from charter.objectives.supervised import NLL, BinaryDiscrimination, binary_discrimination, dft
+from charter.objectives.ranking import bradley_terry
+from charter.objectives.supervised import NLL, BinaryDiscrimination, dft
 
 Batch = Callable[..., Scored]
 LENGTHS = [3, 1, 4, 2]
@@ -145,8 +146,8 @@ def test_a_part_has_its_own_name_sum_and_count(batch: Batch) -> None:
 
 def test_a_part_that_is_not_there_costs_nothing(batch: Batch) -> None:
     scored = parted(batch, logps().requires_grad_(True))
-    (term,) = NLL(part="other")(scored, NO_STATS).values()
-    assert (float(term.total.detach()), term.count) == (0.0, 0.0)
+    assert NLL(part="other")(scored, NO_STATS) == {}
+    assert NLL(part="other").counts(scored.layout) == {"other_nll": 0.0}
 
 
 @pytest.mark.parametrize("options", [{"loss_type": "mle"}, {"loss_aggregation": "mean"}])
@@ -178,7 +179,7 @@ def test_discrimination_is_the_preference_modelling_loss_on_log_prob_per_token(b
 def test_equal_answers_cost_log_two() -> None:
     same = torch.tensor([-3.0], dtype=torch.float64)
     for probability in (0.0, 0.4, 1.0):
-        loss = binary_discrimination(same, same, torch.tensor([probability], dtype=torch.float64))
+        loss = bradley_terry(same, same, torch.tensor([probability], dtype=torch.float64))
         assert float(loss) == pytest.approx(math.log(2), rel=1e-12)
 
 
@@ -186,8 +187,8 @@ def test_swapping_a_soft_pair_with_its_probability_changes_nothing() -> None:
     better, worse = logps(3)[:4], logps(4)[:4]
     p = torch.tensor([0.1, 0.5, 0.8, 1.0], dtype=torch.float64)
     torch.testing.assert_close(
-        binary_discrimination(better, worse, p),
-        binary_discrimination(worse, better, 1 - p),
+        bradley_terry(better, worse, p),
+        bradley_terry(worse, better, 1 - p),
         rtol=1e-12,
         atol=0,
     )
@@ -196,7 +197,7 @@ def test_swapping_a_soft_pair_with_its_probability_changes_nothing() -> None:
 @pytest.mark.parametrize("gap", [-1e4, 1e4])
 def test_discrimination_stays_finite(gap: float) -> None:
     zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    assert float(binary_discrimination(zero + gap, zero, one)) == pytest.approx(max(-gap, 0.0))
+    assert float(bradley_terry(zero + gap, zero, one)) == pytest.approx(max(-gap, 0.0))
 
 
 def test_discrimination_split_into_micro_batches_changes_nothing(batch: Batch) -> None:

@@ -8,8 +8,18 @@ from pydantic import Field, model_validator
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.supervised import nll_term
 
-_NLL = "charter.objectives.generative:WeightedNLL"
+_BRADLEY_TERRY = TermSpec(
+    "charter.objectives.reward:BradleyTerry",
+    fixed={
+        "use_margin": False,
+        "center_rewards_coefficient": None,
+        "center_rewards_type": "squared",
+        "per_prompt": False,
+        "per_dimension": False,
+    },
+)
 
 
 class QuestionOptions(TrainOptions):
@@ -123,8 +133,8 @@ GENRM = Entry(
     data="unpaired",
     reference="none",
     terms=(
-        TermSpec(_NLL, fixed={"part": "verify", "name": "verify"}),
-        TermSpec(_NLL, weight="lambda_sft", fixed={"part": "generate", "name": "generate"}),
+        nll_term(part="verify", name="verify", weighted=True),
+        nll_term(weight="lambda_sft", part="generate", name="generate", weighted=True),
     ),
     options=GenRMOptions,
     models=("policy",),
@@ -149,7 +159,7 @@ GENRM_PAIRWISE = Entry(
     paper="2410.12832",
     data="preference",
     reference="none",
-    terms=(TermSpec(_NLL, fixed={"part": "", "name": "verdict"}),),
+    terms=(nll_term(name="verdict", weighted=True),),
     options=GenRMPairwiseOptions,
     models=("policy",),
     best_for="pairs whose better side can be argued for; labels for preference methods",
@@ -173,8 +183,8 @@ CLOUD = Entry(
     data="preference",
     reference="none",
     terms=(
-        TermSpec("charter.objectives.generative:CritiqueReward"),
-        TermSpec(_NLL, weight="lambda_lm", fixed={"part": "", "name": "critique"}),
+        _BRADLEY_TERRY,
+        nll_term(weight="lambda_lm", name="critique", weighted=True),
     ),
     options=CLoudOptions,
     models=("reward",),
@@ -210,7 +220,7 @@ SLIC_POINTWISE = Entry(
     paper="2305.10425",
     data="unpaired",
     reference="none",
-    terms=(TermSpec(_NLL, fixed={"part": "", "name": "verdict"}),),
+    terms=(nll_term(name="verdict", weighted=True),),
     options=SLiCPointwiseOptions,
     models=("policy",),
     best_for="ranking many answers of one prompt: one question for each",
@@ -233,7 +243,7 @@ SLIC_PAIRWISE = Entry(
     paper="2305.10425",
     data="preference",
     reference="none",
-    terms=(TermSpec(_NLL, fixed={"part": "", "name": "verdict"}),),
+    terms=(nll_term(name="verdict", weighted=True),),
     options=PairwiseOptions,
     models=("policy",),
     best_for="choosing among a few answers of one prompt by a tournament",

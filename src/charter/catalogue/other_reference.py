@@ -6,10 +6,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from charter.catalogue.entry import Entry, TermSpec, Traits
+from charter.catalogue.entry import Entry, Traits
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.preference import dpo_term
 
-_DPO = TermSpec("charter.objectives.sigmoid:SigmoidDPO", ("beta",))
+_DPO = dpo_term("sigmoid", "beta")
 
 
 class StepwiseOptions(TrainOptions):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.preference import dpo_term
 
 P_STAR = "p_star"
 """Under this name a belief's judgement carries the share of people who hold it."""
@@ -45,7 +46,7 @@ GDPO = Entry(
     reference="frozen",
     terms=(
         TermSpec("charter.objectives.belief:BeliefKL", ("renormalize",), weight="calibration_weight"),
-        TermSpec("charter.objectives.sigmoid:SigmoidDPO", ("beta",)),
+        dpo_term("sigmoid", "beta"),
         TermSpec("charter.objectives.belief:BeliefNLL", weight="belief_nll_weight"),
     ),
     options=GDPOOptions,

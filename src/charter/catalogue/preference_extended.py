@@ -12,7 +12,7 @@ from charter.catalogue.options import MOVING, MovingReference
 from charter.catalogue.preference import dpo_term
 from charter.catalogue.preference_variants import PairOptions
 
-_SIGMOID = TermSpec("charter.objectives.sigmoid:SigmoidDPO", ("beta",))
+_SIGMOID = dpo_term("sigmoid", "beta")
 _entry = partial(
     Entry,
     family="preference",

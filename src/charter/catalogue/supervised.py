@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -61,8 +61,20 @@ class BinaryDiscriminationOptions(TrainOptions):
     """Score an answer by its log-prob per token; off = of the whole answer, which favours short ones."""
 
 
-_NLL = "charter.objectives.supervised:NLL"
-_WHOLE = TermSpec(_NLL, fixed={"loss_type": "nll", "loss_aggregation": "token_mean", "part": ""})
+_PLAIN: dict[str, Any] = {
+    "loss_type": "nll",
+    "loss_aggregation": "token_mean",
+    "part": "",
+    "name": "",
+    "weighted": False,
+}
+
+
+def nll_term(*options: str, weight: float | str = 1.0, **fixed: Any) -> TermSpec:
+    """:class:`charter.objectives.supervised.NLL` with ``options``; what is not named is plain."""
+    kept = {name: value for name, value in {**_PLAIN, **fixed}.items() if name not in options}
+    return TermSpec("charter.objectives.supervised:NLL", options, weight, kept)
+
 
 SFT = Entry(
     name="sft",
@@ -71,7 +83,7 @@ SFT = Entry(
     paper="2203.02155",
     data="sft",
     reference="none",
-    terms=(TermSpec(_NLL, ("loss_type", "loss_aggregation"), fixed={"part": ""}),),
+    terms=(nll_term("loss_type", "loss_aggregation"),),
     options=SFTOptions,
     models=("policy",),
     best_for="teaching a format or a skill from good answers; the start of most recipes",
@@ -100,7 +112,7 @@ DFT = Entry(
     paper="2508.05629",
     data="sft",
     reference="none",
-    terms=(TermSpec(_NLL, fixed={"loss_type": "dft", "loss_aggregation": "token_mean", "part": ""}),),
+    terms=(nll_term(loss_type="dft"),),
     options=DFTOptions,
     models=("policy",),
     best_for="answers a capable model could nearly have given itself (mathematics, code)",
@@ -131,7 +143,7 @@ PRETRAIN = Entry(
     paper="2203.02155",
     data="sft",
     reference="none",
-    terms=(_WHOLE,),
+    terms=(nll_term(),),
     options=PretrainOptions,
     models=("policy",),
     best_for="keeping or widening what a model knows; the term PPO-ptx adds to its policy loss",
@@ -152,7 +164,7 @@ IMITATION = Entry(
     paper="2112.00861",
     data="preference",
     reference="none",
-    terms=(TermSpec("charter.objectives.generative:WeightedNLL", fixed={"part": "", "name": "nll"}),),
+    terms=(nll_term(weighted=True),),
     options=ImitationOptions,
     models=("policy",),
     best_for="a baseline on preference data: what do the good answers teach by themselves?",

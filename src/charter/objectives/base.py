@@ -56,6 +56,16 @@ class Need(StrEnum):
     """``entropy_N``: entropy of the policy's next-token distribution, without gradient."""
     SQUARED_PROBS = "squared_probs"
     """``squared_probs_N``: sum of the squares of the policy's next-token probabilities, without gradient."""
+    ENTROPY_GRADIENT = "entropy_gradient"
+    """``entropy_N`` as above, but it carries gradient."""
+    OLD_LOGPS = "old_logps"
+    """``old_logps_N``: log-probs under the policy as it was when the rollouts were scored; the
+    policy's own, without gradient, where no step has been taken since."""
+    ADVANTAGES = "advantages"
+    """``advantage_N``: what credit assignment found for each token of a rollout."""
+    VALUES = "values"
+    """``values_N``: the critic at the state before each scored token; ``old_values_N`` and
+    ``returns_N``: what it said when the rollouts were scored, and what it should have said."""
     DIMENSIONS = "dimensions"
     """What was said under different principles stays apart; else it is one dimension."""
     STEP_STATISTICS = "step_statistics"
@@ -76,6 +86,10 @@ class Scored:
         divergence_N: divergence between teacher and policy, when needed; carries gradient.
         entropy_N: next-token entropy, when needed.
         squared_probs_N: sum of squared next-token probabilities, when needed.
+        old_logps_N: log-probs under the policy when the rollouts were scored, when needed.
+        advantage_N: advantage of each token, when needed.
+        values_N: the critic's values of the states before the tokens, when needed; carries gradient.
+        old_values_N, returns_N: the critic's values when the rollouts were scored, and its targets.
         reward_BZ: rewards at the end of each sample, when needed; carries gradient.
         step_reward_SZ: rewards at the end of each judged step, when needed; carries gradient.
     """
@@ -87,6 +101,11 @@ class Scored:
     divergence_N: Tensor | None = None
     entropy_N: Tensor | None = None
     squared_probs_N: Tensor | None = None
+    old_logps_N: Tensor | None = None
+    advantage_N: Tensor | None = None
+    values_N: Tensor | None = None
+    old_values_N: Tensor | None = None
+    returns_N: Tensor | None = None
     reward_BZ: Tensor | None = None
     step_reward_SZ: Tensor | None = None
 
@@ -163,6 +182,11 @@ _DECLARE = {
     "divergence_N": "teacher",
     "entropy_N": "entropy",
     "squared_probs_N": "squared_probs",
+    "old_logps_N": "old_logps",
+    "advantage_N": "advantages",
+    "values_N": "values",
+    "old_values_N": "values",
+    "returns_N": "values",
     "reward_BZ": "reward",
     "step_reward_SZ": "step_reward",
 }

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from charter.catalogue.pluralistic import BELIEF, P_STAR
 from charter.objectives.base import Layout, Need, Scored, Stats, Term
-from charter.objectives.listwise import group_log_softmax, group_sum
+from charter.objectives.listwise import group_log_softmax, group_sum, mean_weight
 
 
 def belief_kl(
@@ -95,9 +95,7 @@ def _held_weight(layout: Layout) -> Tensor:
 
 def _row_weight(layout: Layout) -> Tensor:
     """Weight of each group: the mean of its beliefs', 0 where it has none, ``(G,)``."""
-    has_B = (~_said(layout, P_STAR).isnan()).to(layout.weight_B.dtype)
-    count_G = group_sum(has_B, layout.group_B, layout.num_groups)
-    return group_sum(has_B * layout.weight_B, layout.group_B, layout.num_groups) / count_G.clamp_min(1)
+    return mean_weight(layout, ~_said(layout, P_STAR).isnan())
 
 
 @torch.no_grad()

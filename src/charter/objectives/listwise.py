@@ -153,19 +153,24 @@ class EXO(_Rated):
 
 def group_weight(layout: Layout) -> Tensor:
     """How much each group counts: the mean weight of its rated answers, 0 with fewer than two, ``(G,)``."""
-    rated_B = (~layout.value_B.isnan()).to(layout.weight_B.dtype)
-    count_G = group_sum(rated_B, layout.group_B, layout.num_groups)
-    weight_G = group_sum(rated_B * layout.weight_B, layout.group_B, layout.num_groups)
-    return torch.where(count_G > 1, weight_G / count_G.clamp_min(1), 0.0)
+    return mean_weight(layout, ~layout.value_B.isnan(), at_least=2)
 
 
-@torch.no_grad()
+def mean_weight(layout: Layout, of_B: Tensor, at_least: int = 1) -> Tensor:
+    """The mean weight of some of each group's samples, 0 where it has fewer than ``at_least``, ``(G,)``."""
+    own_B = of_B.to(layout.weight_B.dtype)
+    count_G = group_sum(own_B, layout.group_B, layout.num_groups)
+    weight_G = group_sum(own_B * layout.weight_B, layout.group_B, layout.num_groups)
+    return torch.where(count_G >= at_least, weight_G / count_G.clamp_min(1), 0.0)
+
+
 def rated_metrics(scored: Scored, beta: float) -> dict[str, Tensor]:
     """Weighted sums over groups: rewards, log-probs and lengths of the best-rated answer and of the rest.
 
     ``rewards/accuracies``: the best-rated answer has the highest implicit reward. Of equal
     ratings the first answer is the best.
     """
+    scored = scored.detached()  # sums that `scored` keeps must not be made here without gradient
     layout, weight_G = scored.layout, group_weight(scored.layout)
     groups, group_B = layout.num_groups, layout.group_B
     rated_B = ~layout.value_B.isnan()

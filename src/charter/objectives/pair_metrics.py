@@ -5,7 +5,6 @@ Shapes: P pairs.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from charter.objectives.base import Scored
@@ -20,10 +19,10 @@ def pair_metrics(scored: Scored, beta: float) -> dict[str, Tensor]:
     return reward_metrics(scored, beta * scored.logratios_B)
 
 
-@torch.no_grad()
 def reward_metrics(scored: Scored, reward_B: Tensor) -> dict[str, Tensor]:
     """:func:`pair_metrics` of any reward, such as one without a reference."""
-    better_P, worse_P = scored.better(reward_B), scored.worse(reward_B)
+    scored = scored.detached()  # sums that `scored` keeps must not be made here without gradient
+    better_P, worse_P = scored.better(reward_B.detach()), scored.worse(reward_B.detach())
     per_pair = {
         "rewards/chosen": better_P,
         "rewards/rejected": worse_P,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from charter.objectives.base import Layout, Need, Scored, Stats, Term, Unit
+from charter.objectives.ranking import bradley_terry
 
 LossType = Literal["nll", "dft"]
 Aggregation = Literal["token_mean", "sequence_mean"]
@@ -38,19 +38,30 @@ class NLL:
     the mean of sequence means; ``sequence_mean`` is that mean, so that a long answer counts
     no more than a short one.
 
-    With ``part`` it is the pretraining term of PPO-ptx (ibid., equation 2): it sees that part
-    of the data alone and divides by its own count, whatever the other terms divide by.
+    Each part of the data has a mean of its own, so their sizes do not set the balance: the
+    pretraining term of PPO-ptx (ibid., equation 2), and GenRM's ``NLL(verify) + lambda *
+    NLL(generate)`` (Zhang et al. 2024, 2408.15240).
 
     Args:
         loss_type: :func:`nll` or :func:`dft`.
         loss_aggregation: see above.
         part: part of the data it is computed on; "" = the part without a name.
+        name: what the term is called; "" = after part and loss.
+        weighted: each sample counts by its weight, and the mean probability of a token is measured.
+            The weights carry soft labels: an answer that is right with probability p is asked about
+            twice, with the weights p and 1 - p, which is the cross-entropy against p. Off = all
+            samples count the same.
     """
 
     needs = frozenset({Need.LOGPS})
 
     def __init__(
-        self, loss_type: LossType = "nll", loss_aggregation: Aggregation = "token_mean", part: str = ""
+        self,
+        loss_type: LossType = "nll",
+        loss_aggregation: Aggregation = "token_mean",
+        part: str = "",
+        name: str = "",
+        weighted: bool = False,
     ) -> None:
         if loss_type not in ("nll", "dft"):
             raise ValueError(f"unknown loss_type {loss_type!r}")
@@ -58,39 +69,40 @@ class NLL:
             raise ValueError(f"unknown loss_aggregation {loss_aggregation!r}")
         self.loss = nll if loss_type == "nll" else dft
         self.by_sequence = loss_aggregation == "sequence_mean"
-        self.part = part
-        self.name = f"{part}_{loss_type}" if part else loss_type
+        self.part, self.weighted = part, weighted
+        self.name = name or (f"{part}_{loss_type}" if part else loss_type)
 
     def counts(self, layout: Layout) -> dict[str, float]:
         """One unit per trained token of the part, or per sample that has one."""
-        own_N = layout.in_part_B(self.part)[layout.sample_N]
+        weight_B = self._weight_B(layout)
         if self.by_sequence:
-            count = torch.bincount(layout.sample_N[own_N], minlength=layout.num_samples).count_nonzero()
-        else:
-            count = own_N.sum()
-        return {self.name: float(count)}
+            trained_B = torch.bincount(layout.sample_N, minlength=layout.num_samples) > 0
+            return {self.name: float(weight_B[trained_B].sum())}
+        return {self.name: float(weight_B[layout.sample_N].sum())}
 
     def __call__(self, scored: Scored, stats: Stats) -> dict[str, Term]:
-        """Sum of token losses, or of the samples' mean token losses."""
+        """Sum of token losses, or of the samples' mean token losses; no term without a token of the part."""
         layout = scored.layout
-        own_N = layout.in_part_B(self.part)[layout.sample_N]
-        loss_N = self.loss(scored.logps_N)
-        plain_N = nll(scored.logps_N.detach())
-        if self.by_sequence:
-            length_N = scored.lengths_B[layout.sample_N]
-            loss_N, plain_N = loss_N / length_N, plain_N / length_N
-        metrics = {} if self.loss is nll else {"nll": plain_N[own_N].sum()}
-        return {self.name: Term(loss_N[own_N].sum(), self.counts(layout)[self.name], metrics)}
+        weight_N = self._weight_B(layout)[layout.sample_N].to(scored.logps_N.dtype)
+        used_N = weight_N > 0
+        if not used_N.any():
+            return {}
+        logps_N, weight_N = scored.logps_N[used_N], weight_N[used_N]
+        each_N = scored.lengths_B[layout.sample_N][used_N] if self.by_sequence else torch.ones_like(weight_N)
 
+        def total(x_N: Tensor) -> Tensor:
+            return (x_N / each_N * weight_N).sum()
 
-def binary_discrimination(score_better_P: Tensor, score_worse_P: Tensor, probability_P: Tensor) -> Tensor:
-    """``-p log sigmoid(s_good - s_bad) - (1 - p) log sigmoid(s_bad - s_good)``, ``(P,)``.
+        metrics = {}
+        if self.loss is dft:
+            metrics["nll"] = total(nll(logps_N.detach()))
+        if self.weighted:
+            metrics[f"{self.name}/probability"] = total(logps_N.detach().exp())
+        return {self.name: Term(total(self.loss(logps_N)), self.counts(layout)[self.name], metrics)}
 
-    For a certain pair it is ``log(1 + exp(s_bad - s_good))``, the preference-modelling loss of
-    Askell et al. 2021 (2112.00861, section 3).
-    """
-    gap_P = score_better_P - score_worse_P
-    return -probability_P * F.logsigmoid(gap_P) - (1 - probability_P) * F.logsigmoid(-gap_P)
+    def _weight_B(self, layout: Layout) -> Tensor:
+        own_B = layout.in_part_B(self.part)
+        return layout.weight_B * own_B if self.weighted else own_B.double()
 
 
 class BinaryDiscrimination:
@@ -99,9 +111,10 @@ class BinaryDiscrimination:
     Askell et al. compare three objectives on the same data: imitation of the good samples,
     discrimination of a correct from an incorrect one, and ranked preference modelling. They
     rank samples under the imitation model by log-prob per token, and train discrimination with
-    the loss of :func:`binary_discrimination` on the score of a preference model. Here the score
-    is the log-prob per token itself, so that both objectives train, and are judged by, the same
-    quantity. (The paper's text was read through secondary accounts; its preference-model form
+    the preference-modelling loss ``log(1 + exp(s_bad - s_good))`` (their section 3;
+    :func:`charter.objectives.ranking.bradley_terry`) on the score of a preference model. Here the
+    score is the log-prob per token itself, so that both objectives train, and are judged by, the
+    same quantity. (The paper's text was read through secondary accounts; its preference-model form
     is a reward model on pairs that hold one correct and one incorrect answer.)
 
     Args:
@@ -122,14 +135,14 @@ class BinaryDiscrimination:
         layout = scored.layout
         score_B = scored.mean_logps_B if self.average_log_prob else scored.logps_B
         better_P, worse_P = scored.better(score_B), scored.worse(score_B)
-        loss_P = binary_discrimination(better_P, worse_P, layout.probability_P)
+        loss_P = bradley_terry(better_P, worse_P, layout.probability_P)
         total = (loss_P * layout.weight_P).sum()
         return {"discrimination": Term(total, layout.count(Unit.PAIR), _pair_metrics(scored, score_B))}
 
 
-@torch.no_grad()
 def _pair_metrics(scored: Scored, score_B: Tensor) -> dict[str, Tensor]:
     """Weighted sums over pairs."""
+    scored, score_B = scored.detached(), score_B.detach()
     better_P, worse_P = scored.better(score_B), scored.worse(score_B)
     per_pair = {
         "accuracies": (better_P > worse_P).to(score_B.dtype),

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from charter.objectives.base import Layout, Need, Scored, Stats, Term
+from charter.objectives.label_metrics import label_metrics, labelled
 from charter.objectives.pair_losses import dpo_sigmoid
 from charter.objectives.pair_objective import PairLogps
 
@@ -153,7 +154,7 @@ class AOTUnpaired:
 
     def counts(self, layout: Layout) -> dict[str, float]:
         """One unit per desirable answer, weighted."""
-        return {"aot_unpaired": _count(layout, 1.0)}
+        return {"aot_unpaired": _count(layout)}
 
     def prepare(self, scored: Scored) -> dict[str, Tensor]:
         """Log-ratios and weights of both kinds."""
@@ -169,30 +170,16 @@ class AOTUnpaired:
             self.beta,
             self.label_smoothing,
         )
-        term = Term(total, _count(scored.layout, 1.0), ratios=_label_metrics(scored, self.beta))
+        term = Term(total, _count(scored.layout), ratios=label_metrics(scored, self.beta))
         return {"aot_unpaired": term}
 
 
 def _labelled(scored: Scored) -> tuple[Atoms, Atoms]:
     layout = scored.layout
-    kinds = [layout.value_B == label for label in (1.0, 0.0)]
-    first, second = (Atoms.of(scored.logratios_B[of_B], layout.weight_B[of_B]) for of_B in kinds)
+    first, second = (Atoms.of(scored.logratios_B[of_B], layout.weight_B[of_B]) for of_B in labelled(layout))
     return first, second
 
 
-def _count(layout: Layout, label: float) -> float:
-    return float(layout.weight_B[layout.value_B == label].sum())
-
-
-@torch.no_grad()
-def _label_metrics(scored: Scored, beta: float) -> dict[str, tuple[Tensor, Tensor]]:
-    found = {}
-    for label, name in ((1.0, "chosen"), (0.0, "rejected")):
-        weight_B = scored.layout.weight_B * (scored.layout.value_B == label)
-        for metric, x_B in (
-            ("rewards", beta * scored.logratios_B),
-            ("logps", scored.logps_B),
-            ("length", scored.lengths_B),
-        ):
-            found[f"{metric}/{name}"] = ((weight_B * x_B).sum(), weight_B.sum())
-    return found
+def _count(layout: Layout) -> float:
+    desirable_B, _ = labelled(layout)
+    return float(layout.weight_B[desirable_B].sum())
