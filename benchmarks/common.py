@@ -14,18 +14,20 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from charter.errors import EnvironmentFault
+from charter.errors import CharterError, EnvironmentFault, exit_code_of
 from charter.rundir import machine, now, sha256_file, sha256_json, versions, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 IDLE_LOAD = 0.3
 """A machine with a higher one-minute load when the benchmark starts is called busy."""
 IDLE_CORES = 0.1
@@ -170,6 +172,46 @@ def peak_mib() -> float:
     """Peak resident memory of this process so far, MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
+
+
+def idle(load: float, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Whether anything else ran; a busy machine is said, not hidden.
+
+    Args:
+        load: one-minute load before the benchmark.
+        runs: results of workers, each with what :meth:`Neighbours.seen` said.
+    """
+    others = [run["neighbours"]["cores_used_by_others"] for run in runs]
+    worst = max((value for value in others if value is not None), default=None)
+    return {
+        "idle": load < IDLE_LOAD and (worst is None or worst < IDLE_CORES),
+        "load_at_start": round(load, 2),
+        "most_cores_used_by_others": worst,
+    }
+
+
+# -- the command ---------------------------------------------------------------
+
+
+def command(main: Callable[[], int], worker: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> int:
+    """Run ``main``, or ``worker`` where :class:`Jobs` started this process; returns the exit code."""
+    if sys.argv[1:2] == ["--worker"]:
+        order, result = Path(sys.argv[2]), Path(sys.argv[3])
+        write_json(result, dict(worker(json.loads(order.read_text(encoding="utf-8")))))
+        return 0
+    try:
+        return main()
+    except CharterError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return exit_code_of(problem)
+    except KeyboardInterrupt:
+        print("stopped; the same command continues", file=sys.stderr)
+        return 130
+
+
+def cache_folder(name: str) -> Path:
+    """Where finished parts of a benchmark are kept."""
+    return Path(tempfile.gettempdir()) / f"charter-{name}"
 
 
 # -- results -----------------------------------------------------------------

@@ -13,13 +13,12 @@ so the same command continues an interrupted study.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from study_plan import Cell, cells_of_study, parse_cell
+from study_plan import cells_of_study, parse_cell
+from study_runner import Process, check, run_missing, show, start_worker
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "offline_study.json"
@@ -41,9 +40,9 @@ def main() -> int:
     missing = [cell for cell in cells if not cell.file(cache).exists()]
     if missing and not args.page:
         _prepare(args)
-        _run(missing, cache, args)
+        run_missing(missing, cache, lambda names: _start(names, args), workers=args.workers, limit=args.limit)
     if args.cell:
-        return _show(cells[0].file(cache))
+        return show(cells[0].file(cache))
     from study_page import write_results
 
     return write_results(cells_of_study(args.seeds), cache, RESULT, ROOT)
@@ -69,66 +68,15 @@ def _arguments() -> argparse.Namespace:
 def _prepare(args: argparse.Namespace) -> None:
     """Sample and label the data once; every cell reads the same file."""
     if not (Path(args.cache) / "data.json").exists():
-        _check(_start(["prepare"], args).wait(), "sampling the data")
+        check(_start(["prepare"], args).wait(), "sampling the data")
 
 
-def _run(missing: Sequence[Cell], cache: Path, args: argparse.Namespace) -> None:
-    """Cells in processes of their own, ``--workers`` at a time, a few cells to a process."""
-    began = time.monotonic()
-    queue = _portions(missing, 1 if args.workers == 1 else 4)
-    running: list[tuple[subprocess.Popen[bytes], list[Cell]]] = []
-    done, total, stop = 0, len(missing), False
-    while running or not stop:
-        while not stop and len(running) < args.workers:
-            portion = next(queue, None)
-            over = args.limit is not None and time.monotonic() - began > args.limit
-            if portion is None or over:
-                stop = True
-                break
-            running.append((_start([cell.name for cell in portion], args), portion))
-        for process, portion in list(running):
-            if process.poll() is None:
-                continue
-            running.remove((process, portion))
-            failed = [cell.name for cell in portion if not cell.file(cache).exists()]
-            done += len(portion) - len(failed)
-            if failed:
-                print(f"failed: {', '.join(failed)} (see {cache / 'logs'})", file=sys.stderr)
-            spent = time.monotonic() - began
-            left = spent / max(done, 1) * (total - done)
-            print(f"{done}/{total}  {spent:.0f} s, about {left:.0f} s left  {portion[-1].name}", flush=True)
-        time.sleep(0.2)
-
-
-def _portions(cells: Sequence[Cell], size: int) -> Iterator[list[Cell]]:
-    for start in range(0, len(cells), size):
-        yield list(cells[start : start + size])
-
-
-def _start(names: Sequence[str], args: argparse.Namespace) -> subprocess.Popen[bytes]:
-    cache = Path(args.cache)
-    (cache / "logs").mkdir(parents=True, exist_ok=True)
-    log = cache / "logs" / f"{names[0].replace(',', '-')}.log"
-    given = [f"--{key.replace('_', '-')}={value}" for key, value in vars(args).items() if key in _PASSED]
-    with log.open("wb") as out:
-        return subprocess.Popen(
-            [sys.executable, __file__, *given, "--worker", *names], stdout=out, stderr=subprocess.STDOUT
-        )
+def _start(names: Sequence[str], args: argparse.Namespace) -> Process:
+    passed = {key: value for key, value in vars(args).items() if key in _PASSED}
+    return start_worker(__file__, names, Path(args.cache), passed)
 
 
 _PASSED = {"model", "pairs", "tokens", "eval_prompts", "learning_rate", "cache"}
-
-
-def _check(code: int, what: str) -> None:
-    if code:
-        raise SystemExit(f"{what} failed; see the log in the cache folder")
-
-
-def _show(file: Path) -> int:
-    if not file.exists():
-        return 1
-    print(file.read_text(encoding="utf-8"))
-    return 0
 
 
 if __name__ == "__main__":

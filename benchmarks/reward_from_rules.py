@@ -2,7 +2,7 @@
 
     python benchmarks/reward_from_rules.py
 
-The default model answers the quickstart's training prompts (eight each) and held-out prompts (four
+The default model answers the quickstart's training prompts (24 each) and held-out prompts (four
 each); the quickstart constitution's rules score every answer; a reward model is trained on all pairs
 of different score of the training prompts, and measured on the held-out ones. The rules are exact, so
 the labels allow an accuracy of 1. Beside it stand the baselines a length-blind eye would miss:
@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from common import ROOT, row, table, write_results
-from study_cell import RECIPES, Reward, sampled
+from study_cell import RECIPES, Reward
+from study_parts import sampled
 
 import charter
 from charter.feedback.reward import rewards
@@ -54,7 +55,7 @@ def main() -> int:
         learning_rate=args.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=0.1,
-        per_device_train_batch_size=8,
+        per_device_train_batch_size=args.batch_size,
     )
     pairs = pairs_of(scores)
     learned = rewards(run.policy, held)
@@ -136,10 +137,11 @@ def _by(groups: Sequence[Group], of: Callable[[str, bool], float]) -> list[list[
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--generations", type=int, default=8)
+    parser.add_argument("--generations", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--batch-size", type=int, default=2, help="prompts per step, with all their pairs")
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--output-dir", default=str(ROOT / "runs" / "reward_from_rules"))
     return parser.parse_args()
 

@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import resource
 import shutil
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
+from study_parts import Row, circumstances, memory_mib, sampled
 from study_plan import FOR_THIS_BUDGET, Cell, default_beta
 
 import charter
 from charter.catalogue import ENTRIES
-from charter.data.formats import load_groups
 from charter.data.packing import pack
-from charter.data.prepare import prepare
-from charter.engines.base import Sampling
-from charter.engines.local import LocalEngine
-from charter.engines.sample import sample_prompts
 from charter.evaluation.fluency import distinct, finished, kl_per_sequence, nll_under, words
 from charter.feedback.constitution import ConstitutionFeedback
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.models.reference import CACHE_FILE
 from charter.records import read_groups, write_groups
-from charter.rundir import machine, read_json, versions, write_json
-from charter.types import Group, Judgement, PairTarget, SampleTarget
+from charter.rundir import read_json, write_json
+from charter.types import Group, Judgement, PairTarget, Sample, SampleTarget
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 CONSTITUTION = RECIPES / "quickstart.constitution.md"
 GENERATIONS = 8
 PROBE_PAIRS = 48
 STEP_PAIRS = 8
-
-Row = dict[str, Any]
 
 
 def run_cells(cells: Sequence[Cell], args: argparse.Namespace) -> None:
@@ -123,16 +114,6 @@ def _halves(pair: Group) -> list[Group]:
     ]
 
 
-def sampled(
-    policy: Policy, file: Path, n: int, tokens: int, seed: int, limit: int | None = None
-) -> list[Group]:
-    prompts = prepare(load_groups(str(file), "prompts"), policy.template).groups[:limit]
-    engine = LocalEngine(policy.model, policy.tokenizer, compute_dtype=policy.compute_dtype)
-    return sample_prompts(
-        engine, prompts, n, Sampling(temperature=1.0, max_completion_length=tokens, seed=seed)
-    )
-
-
 def _held_out(policy: Policy, args: argparse.Namespace, seed: int) -> list[Group]:
     file = RECIPES / "quickstart" / "heldout.jsonl"
     return sampled(policy, file, 1, args.tokens, 1000 + seed, args.eval_prompts)
@@ -175,7 +156,7 @@ def run_cell(cell: Cell, args: argparse.Namespace) -> Row:
     reference = Reference(None)
     kl = kl_per_sequence(policy, reference, held)
     probes = read_groups(Path(args.cache) / "preference.jsonl")[:PROBE_PAIRS]
-    moved = _displacement(policy, reference, probes)
+    moved = _displacement(policy, reference, probes, Path(args.cache) / "probes.json")
     return {
         "cell": cell.name,
         "algorithm": cell.algorithm,
@@ -191,18 +172,16 @@ def run_cell(cell: Cell, args: argparse.Namespace) -> Row:
         "words": words(held),
         "finished": finished(held),
         "distinct": distinct(held),
-        "nll": nll_under(policy, None, held),
+        "nll": -statistics.fmean(logp for group in held for logp in group.samples[0].completion.logps),
         "nll_base": nll_under(policy, reference, held),
         "moved_chosen": moved[0],
         "moved_rejected": moved[1],
         "seconds": trained_in,
         "cpu_seconds": cpu_in,
-        "memory_mib": _memory(),
+        "memory_mib": memory_mib(),
         "steps": run.result["steps"],
         "last": {k: v for k, v in run.result["last"].items() if not k.startswith("seconds")},
-        "machine": machine(),
-        "versions": versions(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        **circumstances(),
     }
 
 
@@ -227,27 +206,29 @@ def _options(cell: Cell, args: argparse.Namespace) -> Row:
     return options
 
 
-def _displacement(policy: Policy, reference: Reference, groups: Sequence[Group]) -> tuple[float, float]:
-    """Mean change of the log-prob of whole answers since the start: better ones, worse ones; nats."""
-    moved: list[list[float]] = [[], []]
-    for start in range(0, len(groups), 16):
-        samples = [sample for group in groups[start : start + 16] for sample in group.samples]
-        packed = pack(samples)
-        now, before = Reference(policy.model).logps(policy, packed), reference.logps(policy, packed)
-        owner = torch.from_numpy(packed.sample_N).to(now.device)
-        total_B = torch.zeros(len(samples), device=now.device).index_add(0, owner, now - before)
-        for side in (0, 1):
-            moved[side] += total_B[side::2].tolist()
-    return statistics.fmean(moved[0]), statistics.fmean(moved[1])
+def _displacement(
+    policy: Policy, reference: Reference, groups: Sequence[Group], known: Path
+) -> tuple[float, float]:
+    """Mean change of the log-prob of whole answers since the start: better ones, worse ones; nats.
+
+    Log-probs at the start are the same in every cell, and kept in ``known``.
+    """
+    samples = [sample for group in groups for sample in group.samples]
+    before = read_json(known)
+    if before is None:
+        before = {"logps": _whole(policy, reference, samples)}
+        write_json(known, before)
+    now = _whole(policy, Reference(policy.model), samples)
+    moved = [after - first for after, first in zip(now, before["logps"], strict=True)]
+    return statistics.fmean(moved[0::2]), statistics.fmean(moved[1::2])
 
 
-def _memory() -> float:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def read_cell(file: Path) -> Row:
-    """A finished cell."""
-    row: Row = json.loads(file.read_text(encoding="utf-8"))
-    return row
+def _whole(policy: Policy, model: Reference, samples: Sequence[Sample]) -> list[float]:
+    """Log-prob of each whole answer under ``model``, nats."""
+    found: list[float] = []
+    for start in range(0, len(samples), 32):
+        packed = pack(samples[start : start + 32])
+        logps_N = model.logps(policy, packed)
+        total_B = torch.zeros(packed.num_samples, device=logps_N.device)
+        found += total_B.index_add(0, torch.from_numpy(packed.sample_N).to(logps_N.device), logps_N).tolist()
+    return found

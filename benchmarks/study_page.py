@@ -6,16 +6,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from study_cell import read_cell
+from study_parts import Row, interval, read_cell
 from study_plan import SWEEPS, Cell
 from study_plots import scatter, sweep
 
 from charter.rundir import now, write_json
-from charter.stats import bootstrap_mean
 
-Row = dict[str, Any]
 COMMAND = "python benchmarks/offline_study.py"
 PAGE, WHERE = Path("docs/results/offline.md"), "docs/results/offline.md"
 PICTURES = Path("docs/images")
@@ -70,9 +67,9 @@ def summary(rows: Sequence[Row]) -> Row:
         "beta": first["beta"],
         "default_beta": first["default_beta"],
         "seeds": len(rows),
-        "win_rate": _interval([row["wins"] for row in rows]),
+        "win_rate": interval([row["wins"] for row in rows]),
         "win_rate_seeds": [statistics.fmean(row["wins"]) for row in rows],
-        "reward": _interval([row["rewards"] for row in rows]),
+        "reward": interval([row["rewards"] for row in rows]),
     }
     for name in _MEANS:
         values[name] = statistics.fmean(row[name] for row in rows)
@@ -92,13 +89,6 @@ _MEANS = (
     "cpu_seconds",
     "memory_mib",
 )
-
-
-def _interval(by_seed: Sequence[Sequence[float]]) -> list[float]:
-    """Mean with its 95% interval: prompts are drawn, each with its answers of all seeds."""
-    clusters = list(zip(*by_seed, strict=True))
-    found = bootstrap_mean(clusters, resamples=4000)
-    return [statistics.fmean(statistics.fmean(c) for c in clusters), found.lo, found.hi]
 
 
 def _base_reward(cache: Path) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from common import ROOT
+from passages import model_folder, passage, words
 from trl_methods import METHODS
 
 from charter.rundir import write_jsonl
@@ -32,23 +31,17 @@ def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
     from transformers import AutoTokenizer
 
     folder = Path(job["folder"])
-    model = _model_folder(job["model"], folder)
+    model = model_folder(job["model"], folder)
     tokenizer = AutoTokenizer.from_pretrained(str(model))
     rng = random.Random(f"dpo:{job['lengths']}")
-    recipes = ROOT / "recipes" / "quickstart"
-    prose = (recipes / "unrelated.txt").read_text(encoding="utf-8").split()
-    questions = [
-        word
-        for line in (recipes / "train.jsonl").read_text(encoding="utf-8").splitlines()
-        for word in json.loads(line)["prompt"][-1]["content"].split()
-    ]
+    questions, prose = words()
     rows = []
     for prompt, chosen, rejected in _lengths(job, rng):
         rows.append(
             {
-                "prompt": _text(tokenizer, questions, prompt, rng),
-                "chosen": " " + _text(tokenizer, prose, chosen - 1, rng, lead=" "),
-                "rejected": " " + _text(tokenizer, prose, rejected - 1, rng, lead=" ", shuffled=True),
+                "prompt": passage(tokenizer, questions, prompt, rng),
+                "chosen": " " + passage(tokenizer, prose, chosen - 1, rng, lead=" "),
+                "rejected": " " + passage(tokenizer, prose, rejected - 1, rng, lead=" ", shuffled=True),
             }
         )
     path = folder / f"{job['lengths']}.jsonl"
@@ -57,15 +50,6 @@ def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
     if method.name == "rm":
         model = _with_reward_head(model, folder)
     return {"model": str(model), "rows": str(path)}
-
-
-def _model_folder(name: str, folder: Path) -> Path:
-    from charter.models.hub import resolve
-    from charter.testing import save_tiny
-
-    if name != "tiny":
-        return resolve(name)
-    return Path(save_tiny(str(folder / "tiny"), max_position_embeddings=1024))
 
 
 def _with_reward_head(model: Path, folder: Path) -> Path:
@@ -101,25 +85,3 @@ def _lengths(job: Mapping[str, Any], rng: random.Random) -> Iterator[tuple[int, 
     for _ in range(job["steps"]):
         # Sorted inside a step, so that a peer that takes rows as they come pads little.
         yield from sorted((pair() for _ in range(job["pairs"])), key=lambda p: p[0] + max(p[1:]))
-
-
-def _text(
-    tokenizer: Any,
-    words: Sequence[str],
-    tokens: int,
-    rng: random.Random,
-    *,
-    lead: str = "",
-    shuffled: bool = False,
-) -> str:
-    """A passage of exactly ``tokens`` tokens after ``lead``, whose text encodes to the same ids."""
-    for _ in range(200):
-        start = rng.randrange(len(words))
-        passage = [words[(start + i) % len(words)] for i in range(tokens)]
-        if shuffled:
-            rng.shuffle(passage)
-        ids = tokenizer(lead + " ".join(passage), add_special_tokens=False)["input_ids"][:tokens]
-        text: str = tokenizer.decode(ids)
-        if len(ids) == tokens and tokenizer(text, add_special_tokens=False)["input_ids"] == ids:
-            return text.removeprefix(lead)
-    raise ValueError(f"no passage of {tokens} tokens found")

@@ -14,23 +14,17 @@ interrupted benchmark.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import IDLE_CORES, IDLE_LOAD, ROOT, Jobs, Neighbours, table, write_results
+from common import RESULTS, Jobs, Neighbours, cache_folder, command, idle, table, write_results
 from trl_methods import METHODS
 from trl_rows import LENGTHS
 from trl_verdict import FIRST_GRADIENT, FIRST_LOSS, disagreement, loss_gap, rows_of, summary
 
-from charter.errors import CharterError, exit_code_of
 from charter.progress import progress, say
-from charter.rundir import write_json
 
-RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ("trl", "accelerate", "datasets")
 VARIANTS = ("charter", "trl", "trl-tuned")
 SETTINGS = ("method", "model", "steps", "pairs", "threads", "tuned_weights", "tuned_micro_batch")
@@ -130,7 +124,7 @@ def main(method: str, script: str, argv: Sequence[str] | None = None) -> int:
         PACKAGES,
         settings={name: getattr(args, name) for name in (*SETTINGS, "repeats")}
         | {"lengths": {name: LENGTHS[name] for name in args.lengths}},
-        idle=_idle(neighbours.load, runs),
+        idle=idle(neighbours.load, runs),
         float32_check=check,
         tolerance={
             "first_loss": FIRST_LOSS,
@@ -146,17 +140,6 @@ def main(method: str, script: str, argv: Sequence[str] | None = None) -> int:
     print(table(rows))
     say(f"written to {args.output}")
     return 1 if any("void" in line for line in rows) else 0
-
-
-def _idle(load: float, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Whether anything else ran; a busy machine is said, not hidden."""
-    others = [run["neighbours"]["cores_used_by_others"] for run in runs]
-    worst = max((value for value in others if value is not None), default=None)
-    return {
-        "idle": load < IDLE_LOAD and (worst is None or worst < IDLE_CORES),
-        "load_at_start": round(load, 2),
-        "most_cores_used_by_others": worst,
-    }
 
 
 def _say_check(check: Mapping[str, Any]) -> None:
@@ -179,7 +162,7 @@ def _arguments(method: str, argv: Sequence[str] | None) -> argparse.Namespace:
     add("--tuned-weights", default="bfloat16", choices=["bfloat16", "float32"], help="of the tuned peer")
     add("--tuned-micro-batch", type=int, help="pairs at once for the tuned peer; default: the best found")
     add("--check", action="store_true", help="first compare the losses of all three in float32")
-    add("--cache", type=Path, default=_cache(method), help="where finished parts are kept")
+    add("--cache", type=Path, default=cache_folder(f"{method}-vs-trl"), help="where finished parts are kept")
     add("--fresh", action="store_true", help="measure again what is already known")
     add("--output", type=Path, default=RESULTS / f"{method}_vs_trl.json", help="where the results go")
     args = parser.parse_args(argv)
@@ -190,10 +173,6 @@ def _arguments(method: str, argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def _cache(method: str) -> Path:
-    return Path(tempfile.gettempdir()) / f"charter-{method}-vs-trl"
-
-
 def _kinds(text: str) -> tuple[str, ...]:
     kinds = tuple(dict.fromkeys(text.split(",")))
     if unknown := sorted(set(kinds) - {"equal", "lognormal"}):
@@ -201,23 +180,13 @@ def _kinds(text: str) -> tuple[str, ...]:
     return kinds
 
 
-def _worker(job: Path, result: Path) -> None:
+def _worker(job: Mapping[str, Any]) -> dict[str, Any]:
     """The child: one job in, one result out."""
     import trl_parts
 
-    write_json(result, trl_parts.run_part(json.loads(job.read_text(encoding="utf-8"))))
+    return trl_parts.run_part(job)
 
 
 def run(method: str, script: str) -> int:
     """The command ``script``: the parent, or one of its workers."""
-    if sys.argv[1:2] == ["--worker"]:
-        _worker(Path(sys.argv[2]), Path(sys.argv[3]))
-        return 0
-    try:
-        return main(method, script)
-    except CharterError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return exit_code_of(problem)
-    except KeyboardInterrupt:
-        print("stopped; the same command continues", file=sys.stderr)
-        return 130
+    return command(lambda: main(method, script), _worker)

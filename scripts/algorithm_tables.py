@@ -12,7 +12,7 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from charter.catalogue import ENTRIES, Entry
 from charter.catalogue.entry import Data, option_json
 from charter.catalogue.from_trl import TRAINERS, trainers_of
 from charter.catalogue.options import TrainOptions
+from charter.cli.algorithm_words import option_groups, who_samples
 
 PAGES = Path(__file__).parent.parent / "docs" / "algorithms"
 START, END = "<!-- options: written by scripts/algorithm_tables.py -->", "<!-- end of options -->"
@@ -66,12 +67,19 @@ def _lines(entry: Entry) -> Iterator[str]:
         yield f"### `{title}`\n\n{text}\n"
     yield "## Data\n"
     yield f"{COLUMNS[entry.data]}. Optional columns and all formats: [data](../data.md).\n"
+    yield from _rollouts(entry)
     if entry.rows:
         yield _made("Rows are changed first", entry.rows)
     if entry.arrange:
         yield _made("What is trained on is made of them", entry.arrange)
     yield "## Run it\n"
-    yield f"```\ncharter train {entry.name} --model smollm2-135m --data data.jsonl\n```\n"
+    yield f"```\n{command(entry)}\n```\n"
+    if entry.rollouts is not None:
+        yield (
+            "`--reward-funcs` also takes a constitution, `FILE.py:FUNCTION`, a reward model's folder, and is "
+            "given once for each reward. How a round flows, rewards and environments: "
+            "[online training](../online.md).\n"
+        )
     yield "## When to use it, and what goes wrong\n"
     yield f"- **Best for** {entry.best_for}."
     yield f"- **Watch**: {entry.watch}."
@@ -81,6 +89,48 @@ def _lines(entry: Entry) -> Iterator[str]:
     yield from _trl(entry)
     yield from _published(entry)
     yield f"## Options\n\n{START}\n{options_table(entry)}\n{END}"
+
+
+def command(entry: Entry) -> str:
+    """What trains with it, with the options that must be given."""
+    given = "".join(
+        f" --{name.replace('_', '-')} {_NEEDED[name]}"
+        for name, info in entry.options.model_fields.items()
+        if info.is_required()
+    )
+    if entry.rollouts is None:
+        return f"charter train {entry.name} --model smollm2-135m --data data.jsonl{given}"
+    return f"charter train {entry.name} --model smollm2-135m --data prompts.jsonl --reward-funcs vader{given}"
+
+
+def _rollouts(entry: Entry) -> Iterator[str]:
+    """How it makes its own data."""
+    spec = entry.rollouts
+    if spec is None:
+        return
+    yield "## How it makes its own data\n"
+    yield f"- **Sampled by** {who_samples(entry)}: `num_generations` completions of each prompt in all."
+    yield (
+        "- **Rewarded by** `reward_funcs`, which may read every other column of the prompts, and by the "
+        "`environment` where one is played."
+    )
+    module, _, name = spec.credit.partition(":")
+    said = inspect.getdoc(getattr(importlib.import_module(module), name)) or ""
+    summary = _markdown(" ".join(said.split("\n\n")[0].split()), module)
+    yield f"- **Credit** (`{spec.credit}`): {summary}"
+    if spec.critic:
+        yield "- **A critic is trained** beside the policy, on the returns of the same rollouts."
+    if not spec.tempered:
+        yield "- Log-probs are those of the plain model, whatever temperature the samples had."
+    if spec.restarts:
+        yield "- **Every round** is trained on from the first weights."
+    if spec.stepper:
+        yield f"- **Steps** are taken by `{spec.stepper}`, not by AdamW alone."
+    yield ""
+
+
+_NEEDED = {"ptx_data": "text.jsonl", "reward_thresholds": "0.5"}
+"""What stands for options without a default in an example."""
 
 
 def _objectives(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -114,10 +164,7 @@ def _markdown(text: str, module: str) -> str:
 
 
 def _trl(entry: Entry) -> Iterator[str]:
-    configs = [
-        TRAINERS[name].config.rpartition(":")[2] or f"{name.upper()}Config"
-        for name in trainers_of(entry.name)
-    ]
+    configs = [TRAINERS[name].title for name in trainers_of(entry.name)]
     if configs:
         yield f"TRL: `{'`, `'.join(configs)}` ([coming from TRL](../from-trl.md)).\n"
 
@@ -133,17 +180,24 @@ def _published(entry: Entry) -> Iterator[str]:
 
 def options_table(entry: Entry) -> str:
     """The entry's own options, and those whose default it changes, then all the others."""
-    lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
+    if entry.rollouts is not None:
+        parts = (f"### {title}\n\n{_table(entry, names)}" for title, names in option_groups(entry).items())
+        return "\n\n".join(parts)
     changed = [name for name in TrainOptions.model_fields if _default(entry, name) != _base_default(name)]
     own = [*entry.own_options(), *changed]
     names = [*own, *(name for name in entry.options.model_fields if name not in own)]
+    return _table(entry, names)
+
+
+def _table(entry: Entry, names: Iterable[str]) -> str:
+    lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
     return "\n".join(lines + [_row(entry, name) for name in names])
 
 
 def _row(entry: Entry, name: str) -> str:
     option = option_json(entry.options, name)
-    default = json.dumps(option["default"])
-    cells = (f"`{name}`", option["type"], f"`{default}`", option["meaning"])
+    default = "must be given" if option["required"] else f"`{json.dumps(option['default'])}`"
+    cells = (f"`{name}`", option["type"], default, option["meaning"])
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

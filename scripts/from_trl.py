@@ -41,7 +41,8 @@ TRL has removed, with what they inherit from transformers' `TrainingArguments`, 
 - **refused**: an error that names the reason: here it is always on, would do nothing, or is not offered.
   Nothing is accepted and then ignored.
 
-A field without a trainer in brackets is in every config.
+A field without a trainer in brackets is in every config. `NashMDConfig` and `XPOConfig` are taken to be
+`OnlineDPOConfig` of TRL {TRL_VERSION} with `mixture_coef` and `alpha`; their last versions were not at hand.
 
 This page is generated from the table that gives the errors: `python scripts/from_trl.py`.
 
@@ -84,6 +85,24 @@ run = charter.train(
 
 The data file is read as it is: TRL's formats, plain and conversational.
 
+Where the model samples its own data, the reward functions stay as they are: they get `prompts`,
+`completions`, `completion_ids` and the other columns of the prompts by keyword, and return a number or `None`
+for each completion.
+
+```python
+import charter
+
+
+def unique_letters(completions, **columns):
+    return [float(len(set(completion[0]["content"]))) for completion in completions]
+
+
+run = charter.train(
+    "grpo", "smollm2-135m", "prompts.jsonl", output_dir="runs/grpo",
+    reward_funcs=[unique_letters], num_generations=8, max_completion_length=128, use_peft=True,
+)
+```
+
 ## What behaves differently
 
 - In conversations only the assistant's turns are trained; TRL's SFT trains every turn unless told otherwise.
@@ -91,6 +110,10 @@ The data file is read as it is: TRL's formats, plain and conversational.
 - Memory is bounded by `tokens_per_microbatch`. How a step is split never changes its result, so
   `per_device_train_batch_size` says how many rows a step has and nothing about memory.
 - DPO computes the reference's log-probs once, before the first step, and keeps them in the run directory.
+- A batch of GRPO and its kin is the completions of one optimizer step; a round of sampling has
+  `steps_per_generation` of them.
+- A reward function that fails costs the completions it failed for, not the run; the failures are counted.
+- `tools`, `rollout_func` and `environment_factory` of TRL's GRPO are an `environment` here.
 - Training into the `output_dir` of an interrupted run continues it, with the very next rows.
 """
 
@@ -144,8 +167,8 @@ def _algorithms() -> Iterator[str]:
     yield "## Trainers and algorithms\n"
     yield "| TRL | here | one setting of it there, an algorithm of its own here |"
     yield "|---|---|---|"
-    for name, trl in TRAINERS.items():
-        config = f"`{trl.config.rpartition(':')[2]}`" if trl.config else f"`{name.upper()}Config` (removed)"
+    for trl in TRAINERS.values():
+        config = f"`{trl.title}`" if trl.config else f"`{trl.called}` (removed)"
         others = ", ".join(f"`{other}`" for other in trl.others)
         yield f"| {config} | `{trl.algorithm}` | {others} |"
     yield ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from charter.catalogue import TrainOptions, lookup
+from charter.catalogue.rollouts import RolloutOptions
 from charter.constitution import Constitution
 from charter.data.formats import LoadedData, groups_of, load_groups
 from charter.data.prepare import prepare
@@ -25,10 +27,11 @@ from charter.models.load import load as _load
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.pipeline.recipe import Recipe, train_options
+from charter.pipeline.rewarded_prompts import Functions, named_functions, rewards_of
 from charter.pipeline.runner import run_recipe
 from charter.pipeline.training import TrainRequest
 from charter.pipeline.training import train as _train
-from charter.pipeline.training_data import read_data
+from charter.pipeline.training_data import load_data
 from charter.progress import progress
 from charter.rundir import RunDir
 from charter.training.loop import Resume
@@ -104,7 +107,7 @@ def judge(groups: Sequence[Group], constitution: Constitution | str | Path) -> l
 def train(
     algorithm: str,
     policy: Policy | str,
-    data: Any,
+    data: Any = None,
     *,
     output_dir: str | Path | None = None,
     eval_data: Any = None,
@@ -118,21 +121,23 @@ def train(
     Args:
         algorithm: a name of ``charter algorithms``.
         policy: trained in place; a name is loaded first.
-        data: a file, a hub id, a ``datasets`` object, or rows.
+        data: a file, a hub id, a ``datasets`` object, or rows; for online methods prompts, or a spec
+            such as ``reasoning-gym:spell_backward?size=200``. None = what an environment makes.
         output_dir: the run directory; by default ``runs/<algorithm>``, numbered when that is taken.
         eval_data: rows for ``eval_steps``.
         objective: ``mine.py:MyLoss`` in place of the algorithm's loss.
         objective_options: its options.
         resume: ``auto`` continues an interrupted run in ``output_dir``.
-        options: the algorithm's options, with TRL's names.
+        options: the algorithm's options, with TRL's names. ``reward_funcs`` may hold functions too.
 
     Raises:
         ConfigError: an unknown option, with the nearest name or why TRL's does not apply.
     """
+    functions = named_functions(options)
     settings = train_options(algorithm, options, f"charter.train({algorithm!r})")
-    if not isinstance(data, (str, Path)):
+    if data is not None and not isinstance(data, (str, Path)):
         data = list(data)
-    load_check(algorithm, data, eval_data, settings)
+    load_check(algorithm, data, eval_data, settings, functions)
     run = RunDir(Path(output_dir) if output_dir is not None else _free_directory(algorithm))
     with run.lock():
         # Loaded in the type it is computed in: float32 training must not start from rounded weights.
@@ -145,6 +150,7 @@ def train(
             objective=objective,
             objective_options=dict(objective_options or {}),
             resume=resume,
+            functions=functions,
         )
         run.update_manifest(algorithm=algorithm, model=trained.name)
         result = _train(request, trained, run.path)
@@ -152,13 +158,23 @@ def train(
     return Run(run.path, trained, result)
 
 
-def load_check(algorithm: str, data: Any, eval_data: Any = None, options: TrainOptions | None = None) -> int:
-    """Read the data and find its mistakes before a model loads; returns the number of rows."""
+def load_check(
+    algorithm: str,
+    data: Any,
+    eval_data: Any = None,
+    options: TrainOptions | None = None,
+    functions: Functions | None = None,
+) -> int:
+    """Find the mistakes of data and rewards before a model loads; returns the number of rows."""
     entry = lookup(algorithm)
     options = options or entry.options()
     if eval_data is not None:
-        read_data(eval_data, entry, options)
-    return len(read_data(data, entry, options).groups)
+        load_data(eval_data, entry, options)
+    loaded = load_data(data, entry, options)
+    if isinstance(options, RolloutOptions):
+        with closing(rewards_of(options, Path(), functions or {})) as rewards:
+            rewards.check(loaded.groups)
+    return len(loaded.groups)
 
 
 def run(recipe: str | Path, output_dir: str | Path | None = None, *, fresh: bool = False) -> dict[str, Any]:

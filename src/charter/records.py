@@ -18,6 +18,7 @@ from charter.types import (
     Completion,
     Content,
     Context,
+    Credit,
     Group,
     Judgement,
     Message,
@@ -117,6 +118,7 @@ def _sample_to_json(sample: Sample) -> dict[str, Any]:
             "weight_version": completion.weight_version,
         },
         "role": sample.role,
+        **({} if sample.credit is None else {"credit": asdict(sample.credit)}),
     }
 
 
@@ -134,7 +136,12 @@ def _sample_from_json(row: dict[str, Any]) -> Sample:
             weight_version=completion["weight_version"],
         ),
         row.get("role", "policy"),
+        _credit_from_json(row["credit"]) if "credit" in row else None,
     )
+
+
+def _credit_from_json(row: dict[str, list[float]]) -> Credit:
+    return Credit(**{name: tuple(values) for name, values in row.items()})
 
 
 def _content_to_json(content: Content) -> Any:

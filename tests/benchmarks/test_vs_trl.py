@@ -220,9 +220,9 @@ def test_a_busy_machine_is_called_busy(code) -> None:
     def runs(*cores):
         return [{"neighbours": {"cores_used_by_others": value}} for value in cores]
 
-    assert code.main._idle(0.1, runs(0.0, 0.05))["idle"] is True
-    assert code.main._idle(0.1, runs(0.0, 0.5))["idle"] is False
-    assert code.main._idle(2.0, runs(0.0, 0.0))["idle"] is False
+    assert code.common.idle(0.1, runs(0.0, 0.05))["idle"] is True
+    assert code.common.idle(0.1, runs(0.0, 0.5))["idle"] is False
+    assert code.common.idle(2.0, runs(0.0, 0.0))["idle"] is False
 
 
 # -- keeping what is done ---------------------------------------------------------

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +11,10 @@ import pytest
 
 from charter.catalogue import ENTRIES, Entry
 from charter.catalogue import measured as measured_module
-from charter.cli.algorithms import algorithms_command
+from charter.cli.algorithm_pages import algorithms_command
+from charter.cli.algorithm_words import HEADINGS, option_groups, who_samples
+from charter.cli.train import TrainGroup
+from charter.config import validate
 from charter.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +56,34 @@ def test_a_page_without_markers_is_an_error(tables: ModuleType) -> None:
         tables.updated("# sft", ENTRIES["sft"])
 
 
+@each
+def test_a_page_says_where_the_data_comes_from(tables: ModuleType, entry: Entry) -> None:
+    page = (tables.PAGES / f"{entry.name}.md").read_text(encoding="utf-8")
+    if entry.rollouts is None:
+        assert "--reward-funcs" not in page
+        return
+    for text in (who_samples(entry), entry.rollouts.credit, "prompts.jsonl", "--reward-funcs"):
+        assert text in page, text
+    assert ("A critic is trained" in page) == entry.rollouts.critic
+
+
+@each
+def test_every_option_is_in_one_group(entry: Entry) -> None:
+    names = [name for group in option_groups(entry).values() for name in group]
+    assert sorted(names) == sorted(entry.options.model_fields)
+    assert len(option_groups(entry)) <= (3 if entry.rollouts else 2)
+
+
+def test_the_command_on_a_page_is_valid(tables: ModuleType) -> None:
+    for entry in ENTRIES.values():
+        name, *words = shlex.split(tables.command(entry))[2:]
+        parsed = TrainGroup().get_command(None, name).make_context(name, words)  # type: ignore[arg-type]
+        given = {k: v for k, v in parsed.params.items() if v not in (None, ())}
+        own = {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()}
+        options = {k: v for k, v in own.items() if k in entry.options.model_fields}
+        validate(entry.options, options, where=entry.name)
+
+
 # -- the command -------------------------------------------------------------------------------
 
 
@@ -59,13 +91,13 @@ def test_catalogue_names_every_algorithm(capsys: pytest.CaptureFixture[str]) -> 
     out = printed(capsys)
     for entry in ENTRIES.values():
         assert re.search(rf"^ {entry.name} ", out, flags=re.MULTILINE), entry.name
-        assert re.search(rf"^{entry.family}$", out, flags=re.MULTILINE), entry.family
+        assert re.search(rf"^{re.escape(HEADINGS[entry.family])}$", out, flags=re.MULTILINE), entry.family
 
 
 def test_families_stand_together(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys).splitlines()
-    heads = [line for line in lines if line in {entry.family for entry in ENTRIES.values()}]
-    assert len(heads) == len(set(heads)) > 2
+    heads = [line for line in lines if line in HEADINGS.values()]
+    assert len(heads) == len(set(heads)) == len({entry.family for entry in ENTRIES.values()})
 
 
 def test_no_names_may_be_none(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,8 +138,8 @@ def test_comparison_has_every_aspect_of_every_pair_of_entries(capsys: pytest.Cap
     for one, other in zip(names, [*names[1:], names[0]], strict=True):
         out = printed(capsys, "compare", one, other)
         for label in (
-            "objective", "mechanism", "stability", "complexity", "data", "reference", "in memory",
-            "best for", "watch out", "measured here",
+            "objective", "mechanism", "stability", "complexity", "data", "sampled by", "reference",
+            "in memory", "best for", "watch out", "measured here",
         ):  # fmt: skip
             assert re.search(rf"^ {label} +\S", out, flags=re.MULTILINE), (one, other, label)
 

@@ -77,3 +77,25 @@ def test_slips_are_told_from_what_is_right() -> None:
     rows = [cells(line) for line in PAGE.partition("## Common slips")[2].splitlines() if line.startswith("|")]
     assert len(rows) > 25
     assert all(slip != right for _, slip, right in rows[2:])
+
+
+def test_the_readme_counts_the_algorithms() -> None:
+    text = " ".join((DOCS.parent / "README.md").read_text(encoding="utf-8").split())
+    online = sum(entry.rollouts is not None for entry in ENTRIES.values())
+    counts = (
+        f"lists {len(ENTRIES)}.",
+        f"{len(ENTRIES) - online} train on a data set",
+        f"{online} train on what",
+    )
+    assert [count for count in counts if count not in text] == []
+
+
+def test_options_named_in_the_online_guide_exist() -> None:
+    page = (DOCS / "online.md").read_text(encoding="utf-8")
+    fields = {name for entry in ENTRIES.values() for name in entry.options.model_fields}
+    flags = {flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z-]+)", page)}
+    assert flags and flags <= fields | {"data", "eval_data", "output_dir"}
+    listed = page.partition("## Credit")[2].partition("## The run")[0]
+    assert set(re.findall(r"`([a-z0-9-]+)`", listed.partition("`charter advise")[0])) <= set(ENTRIES)
+    missing = [n for n, e in ENTRIES.items() if e.rollouts and f"`{n}`" not in listed]
+    assert missing == []

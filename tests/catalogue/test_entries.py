@@ -3,23 +3,73 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+from typing import Any
 
 import pytest
 
 from charter.catalogue import ENTRIES, Entry, TrainOptions, lookup
+from charter.catalogue.rollouts import RolloutOptions
 from charter.config import validate
 from charter.errors import ConfigError
 from charter.training.terms import terms_of
 
 each = pytest.mark.parametrize("entry", ENTRIES.values(), ids=list(ENTRIES))
+online = pytest.mark.parametrize(
+    "entry", [e for e in ENTRIES.values() if e.rollouts], ids=[n for n, e in ENTRIES.items() if e.rollouts]
+)
+
+REQUIRED: dict[str, Any] = {"ptx_data": "text.jsonl", "reward_thresholds": (0.5,)}
+"""Values of the options that have no default."""
+
+
+def made_options(entry: Entry, **given: Any) -> TrainOptions:
+    fields = entry.options.model_fields
+    required = {name: REQUIRED[name] for name, info in fields.items() if info.is_required()}
+    return entry.options(**required, **given)
+
+
+def reads_reference(entry: Entry, options: TrainOptions) -> bool:
+    """Whether the loss, or what assigns credit, reads the reference's log-probs."""
+    needs = {need for term in terms_of(entry, options) for need in term.objective.needs}
+    spec = entry.rollouts
+    if spec is None:
+        return "reference" in needs
+    read = {*spec.reads, *(what for what, option in spec.reads_if if getattr(options, option))}
+    return "reference" in needs or "ref_logps" in read
 
 
 @each
 def test_terms_can_be_built_from_the_options(entry: Entry) -> None:
-    terms = terms_of(entry, entry.options())
-    needs = {need for term in terms for need in term.objective.needs}
-    assert terms
-    assert ("reference" in needs) == (entry.reference != "none")
+    options = made_options(entry)
+    assert terms_of(entry, options)
+    if entry.rollouts is None:
+        assert reads_reference(entry, options) == (entry.reference != "none")
+
+
+@online
+def test_a_reference_is_read_where_the_options_say_so(entry: Entry) -> None:
+    weights = {"beta", "kl_coef"} & set(entry.options.model_fields)
+    held = made_options(entry, **dict.fromkeys(weights, 0.1))
+    assert isinstance(held, RolloutOptions)
+    assert held.uses_reference == reads_reference(entry, held) == (entry.reference != "none")
+    plain = made_options(entry)
+    assert isinstance(plain, RolloutOptions)
+    assert plain.uses_reference == reads_reference(entry, plain)
+
+
+@online
+def test_credit_and_stepper_exist_and_samplers_have_their_options(entry: Entry) -> None:
+    spec = entry.rollouts
+    assert spec is not None
+    for dotted in (spec.credit, *([spec.stepper] if spec.stepper else [])):
+        module, _, name = dotted.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+    fields = entry.options.model_fields
+    assert ("mixture" in spec.sampled_by) == ("mixture_coef" in fields)
+    assert ("moving" in spec.sampled_by) == ("ema_decay" in fields)
+    assert all(option in fields for _, option in spec.reads_if)
+    assert spec.critic == ("critic" in entry.models)
+    assert made_options(entry).num_generations >= len(spec.sampled_by)  # type: ignore[attr-defined]
 
 
 @each
@@ -35,7 +85,9 @@ def test_terms_take_every_argument_of_their_objective(entry: Entry) -> None:
     for term in entry.terms:
         module, _, name = term.objective.partition(":")
         objective = getattr(importlib.import_module(module), name)
-        assert set(inspect.signature(objective).parameters) == {*term.options, *term.fixed}
+        given, takes = {*term.options, *term.fixed}, set(inspect.signature(objective).parameters)
+        # Online methods share classes: what one leaves at its default, another sets.
+        assert given <= takes if entry.rollouts else given == takes
 
 
 @each
@@ -61,7 +113,7 @@ def test_unknown_algorithm_names_the_nearest() -> None:
 
 @each
 def test_defaults_are_valid(entry: Entry) -> None:
-    made = entry.options()
+    made = made_options(entry)
     assert validate(entry.options, made.model_dump(mode="json", exclude_unset=True), where="x") == made
 
 

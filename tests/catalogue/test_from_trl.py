@@ -212,7 +212,10 @@ def examples(page: str) -> Iterator[str]:
 
 
 def test_the_example_uses_options_that_exist(script: ModuleType) -> None:
-    before, after = examples(script.HEAD)
+    before, after, online = examples(script.HEAD)
+    used = keywords(online, "charter.train")
+    assert {"reward_funcs", "num_generations"} <= used
+    assert used <= {*ENTRIES["grpo"].options.model_fields, *COMMAND_NAMES}
     assert keywords(before, "DPOConfig") <= set(trl_fields("dpo"))
     used = keywords(after, "charter.train")
     assert used and used <= {*ENTRIES["dpo"].options.model_fields, *COMMAND_NAMES}

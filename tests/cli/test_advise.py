@@ -137,7 +137,21 @@ PLANTED: dict[str, tuple[Callable[[], list[Row]], str, dict[str, Any]]] = {
         "process-reward",
         {},
     ),
-    "prompts": (lambda: [{"prompt": f"Ask {i}?"} for i in range(9)], "on-policy-distillation", {}),
+    "prompts": (
+        lambda: [{"prompt": f"Ask {i}?"} for i in range(9)],
+        "online-dpo",
+        {"reward_funcs": ["FILE"]},
+    ),
+    "prompts with right answers": (
+        lambda: [{"prompt": f"{i} + 1?", "answer": str(i + 1)} for i in range(9)],
+        "grpo",
+        {"reward_funcs": ["accuracy"]},
+    ),
+    "prompts with solutions": (
+        lambda: [{"prompt": f"{i} + 1?", "solution": f"\\boxed{{{i + 1}}}"} for i in range(9)],
+        "grpo",
+        {"reward_funcs": ["accuracy:column=solution"]},
+    ),
 }
 
 
@@ -220,6 +234,28 @@ def test_one_sided_labels_are_not_a_preference() -> None:
 
 def test_prompts_alone_are_sampled_first() -> None:
     assert "charter sample" in advised(PLANTED["prompts"][0]()).first[0]
+
+
+def test_prompts_without_answers_need_a_judge() -> None:
+    found = [a.algorithm for a in advised(PLANTED["prompts"][0]()).advice]
+    assert found[:2] == ["online-dpo", "ppo"] and "grpo" not in found
+    checked = [a.algorithm for a in advised(PLANTED["prompts with right answers"][0]()).advice]
+    assert checked[:2] == ["grpo", "rloo"] and "ppo" not in checked
+
+
+def test_an_answer_column_without_answers_checks_nothing() -> None:
+    rows = [{"prompt": f"Ask {i}?", "answer": None} for i in range(9)]
+    assert advised(rows).facts.checkable == 0 and advised(rows).advice[0].algorithm == "online-dpo"
+    half = [{"prompt": f"Ask {i}?", "answer": str(i) if i % 2 else None} for i in range(8)]
+    assert "4 of 8 prompts" in advised(half).advice[0].why
+
+
+def test_tasks_are_checked_by_their_own_score() -> None:
+    pytest.importorskip("reasoning_gym")
+    found = json.loads(run("reasoning-gym:spell_backward?size=4", "--json"))
+    assert found["advice"][0]["command"] == (
+        "charter train grpo --data reasoning-gym:spell_backward?size=4 --reward-funcs reasoning-gym"
+    )
 
 
 # -- the command ------------------------------------------------------------------------------

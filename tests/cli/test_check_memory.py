@@ -56,6 +56,20 @@ def test_of_a_recipe_marks_what_it_says(tmp_path: Path, tiny: str) -> None:
     )
 
 
+def test_of_an_online_recipe_counts_critic_and_sampler(tmp_path: Path, tiny: str) -> None:
+    stage = "algorithm: ppo, data: prompts.jsonl, reward_funcs: [length:max=4], num_generations: 2"
+    text = f"name: x\nmodel: {tiny}\nstages:\n  - train: {{{stage}, per_device_train_batch_size: 4}}\n"
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Say hi."}\n', "utf-8")
+    (tmp_path / "recipe.yaml").write_text(text, "utf-8")
+    found = json.loads(check(str(tmp_path / "recipe.yaml"), "--json"))
+    full, lora = found["memory"]["stage 1: train ppo"]
+    sizes = {part["name"]: part["bytes"] for part in full["parts"]}
+    assert all(sizes[name] > 0 for name in ("critic", "reference", "sampler", "rollouts cache"))
+    assert {p["name"]: p["bytes"] for p in lora["parts"]}["reference"] == 0
+    out = " ".join(check(str(tmp_path / "recipe.yaml")).split())
+    assert "critic" in out and "rollouts cache" in out and "reward_funcs" in out
+
+
 def test_as_json(tmp_path: Path, tiny: str) -> None:
     found = json.loads(check(recipe(tmp_path, tiny), "--json"))
     full, lora = found["memory"]["stage 1: train dpo"]

@@ -1,5 +1,7 @@
 """Architectures the decoder does not know give completions with the same fields and meaning."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -69,7 +71,7 @@ def test_both_ways_choose_the_same_tokens():
     model, options = tiny_model(2), Sampling(max_completion_length=15, seed=1, top_p=0.9, stop=("e", "qu"))
     fast = engine(model)
     slow = engine(model)
-    slow._weights = None
+    slow._models["policy"] = replace(slow._models["policy"], weights=None)
     a, b = fast.generate(CONTEXTS, 4, options), slow.generate(CONTEXTS, 4, options)
     assert [(c.token_ids, c.text, c.finish_reason) for c in completions(a)] == [
         (c.token_ids, c.text, c.finish_reason) for c in completions(b)

@@ -315,7 +315,7 @@ def test_ctrl_c_stops_between_steps(model, monkeypatch):
 def test_memory_for_the_cache_is_bounded(model):
     """Two layers of keys and values, two heads of 8, float32: 256 bytes a token; 36 tokens a row."""
     sampler = engine(model, max_rows=64, cache_gib=3 * 256 * 36 / 2**30)
-    assert sampler._affordable_rows(36) == 3
+    assert sampler._affordable_rows(sampler._source("policy"), 36) == 3
     asked = contexts(8, longest=7)
     few, many = sampler.generate(asked, 1, GREEDY), engine(model).generate(asked, 1, GREEDY)
     assert [c.token_ids for c in completions(few)] == [c.token_ids for c in completions(many)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 class Watched(KLStop):
     """Also keeps the weights it found well."""
 
-    def after_step(self, policy: Policy, step: int, last: bool) -> HookResult:
-        found = super().after_step(policy, step, last)
+    def after_step(self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]) -> HookResult:
+        found = super().after_step(policy, step, last, metrics)
         if found.well:
             self.well_step, self.well = step, weights_of(policy)
         return found
@@ -162,10 +162,10 @@ def test_measuring_does_not_change_the_training(changes: dict[str, Any], tiny: s
 class Kills(Watched):
     """Sends a signal when it measures step 4."""
 
-    def after_step(self, policy: Policy, step: int, last: bool) -> HookResult:
+    def after_step(self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]) -> HookResult:
         if step == 4 and len(self.history) == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return super().after_step(policy, step, last)
+        return super().after_step(policy, step, last, metrics)
 
 
 def test_history_and_good_weights_survive_being_stopped_while_measuring(tiny: str, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_kl_that_is_not_a_number_stops_too(tiny: str, monkeypatch: pytest.Monk
     contexts = [Context(token_ids=(1, 2, 3))]
     hook = KLStop(policy, contexts, max_kl=1.0, every=1, with_adapter=False, seed=0)
     monkeypatch.setattr(kl_stop, "kl_per_sequence", lambda *args: Estimate(float("nan"), 0.0, 1))
-    found = hook.after_step(policy, 1, last=False)
+    found = hook.after_step(policy, 1, last=False, metrics={})
     assert found.well is False and found.stop is not None and found.stop.go_back
 
 
@@ -208,10 +208,10 @@ def test_steps_between_measurements_are_left_alone(tiny: str) -> None:
     contexts = [replace(Context(), token_ids=(1, 2, 3))]
     hook = KLStop(policy, contexts, max_kl=1.0, every=4, with_adapter=False, seed=0)
     for step in (1, 2, 3, 5):
-        found = hook.after_step(policy, step, last=False)
+        found = hook.after_step(policy, step, last=False, metrics={})
         assert (found.metrics, found.well, found.stop) == ({}, None, None)
-    assert hook.after_step(policy, 4, last=False).well
-    assert hook.after_step(policy, 5, last=True).well
+    assert hook.after_step(policy, 4, last=False, metrics={}).well
+    assert hook.after_step(policy, 5, last=True, metrics={}).well
     restored = KLStop(policy, contexts, max_kl=1.0, every=4, with_adapter=False, seed=0)
     restored.restore(json.loads(json.dumps(hook.state())))
     assert restored.history == hook.history

@@ -13,7 +13,6 @@ from torch import Tensor
 from charter.objectives.base import Objective, Scored, Stats
 from charter.objectives.pair_objective import PairLogps
 from charter.objectives.preference import DPO, IPO
-from charter.objectives.psi_po import PsiPO
 from charter.objectives.reference_free import ChosenNLL
 
 Inputs = Mapping[str, Tensor]
@@ -67,14 +66,6 @@ def run_ipo(inputs: Inputs, options: Options) -> dict[str, Tensor]:
     if options["length_normalize"]:
         torch.testing.assert_close(mean(DPO(options["beta"], "ipo"), scored_pairs(inputs)), loss)
     return {"loss": loss}
-
-
-def run_soft_ipo(inputs: Inputs, options: Options) -> dict[str, Tensor]:
-    return {"loss": mean(IPO(options["tau"], length_normalize=False), scored_pairs(inputs))}
-
-
-def run_psi_po(inputs: Inputs, options: Options) -> dict[str, Tensor]:
-    return {"loss": mean(PsiPO(options["tau"], "identity"), scored_pairs(inputs))}
 
 
 def run_sppo(inputs: Inputs, options: Options) -> dict[str, Tensor]:
@@ -146,8 +137,6 @@ RUNNERS: dict[str, Runner] = {
     "aot": run("aot"),
     "aot_unpaired": run("aot_unpaired"),
     "ipo": run_ipo,
-    "online_ipo": run_soft_ipo,
-    "online_ipo_regression": run_psi_po,
     "sppo": run_sppo,
     "rpo": run_rpo,
     "ld_dpo": run_ld_dpo,

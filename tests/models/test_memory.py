@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import inspect
 import json
 import subprocess
 import sys
@@ -11,11 +13,16 @@ import torch
 
 from charter.catalogue import ENTRIES, TrainOptions
 from charter.data.packing import pack
-from charter.models import attention, head, memory
+from charter.engines import weights as weights_module
+from charter.engines.cache import KVCache
+from charter.engines.local import LocalEngine
+from charter.models import attention, head, memory, rollout_memory
+from charter.models.architecture import architecture_of
 from charter.models.load import load
 from charter.models.score import score
 from charter.models.trainable import prepare_for_training
 from charter.testing import save_tiny
+from charter.training.critic import make_critic
 from charter.types import Completion, Context, Sample
 
 MEDIUM: dict[str, Any] = {
@@ -131,6 +138,64 @@ def test_what_needs_more_takes_more(medium: str) -> None:
     assert total(tokens_per_microbatch=16384) > total()
     assert total(use_peft=True, load_in_4bit=True) < total(use_peft=True)
     assert total("sft", bf16=False) > total("sft", bf16=True)
+
+
+def online_parts(folder: str, entry: str, **options: Any) -> dict[str, memory.Part]:
+    shape = memory.read_shape(Path(folder))
+    assert shape is not None
+    made = ENTRIES[entry].options(**options)
+    return {part.name: part for part in memory.plan(shape, made, ENTRIES[entry]).parts}
+
+
+def test_limits_are_those_of_the_sampler() -> None:
+    defaults = inspect.signature(LocalEngine).parameters
+    assert defaults["cache_gib"].default == rollout_memory.CACHE_GIB
+    assert defaults["max_rows"].default == rollout_memory.MAX_ROWS
+
+
+@pytest.mark.parametrize("overrides", [{}, {"tie_word_embeddings": False}], ids=str)
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+def test_the_critic_is_counted_exactly(tmp_path: Path, lora: bool, overrides: dict[str, Any]) -> None:
+    save_tiny(str(tmp_path), **overrides)
+    options = ENTRIES["ppo"].options(use_peft=lora, bf16=False)
+    made = make_critic(load(str(tmp_path), bf16=False), options)
+    weights = sum(p.numel() for p in made.trainable().values())
+    planned = online_parts(str(tmp_path), "ppo", use_peft=lora, bf16=False)["critic"].bytes
+    assert planned == rollout_memory.PER_TRAINED_WEIGHT * weights
+
+
+def test_the_sampler_is_counted_as_it_is(medium: str) -> None:
+    policy = load(medium, bf16=False)
+    prepare_for_training(policy, TrainOptions(bf16=False))
+    before = {id(o) for o in gc.get_objects() if type(o) is torch.Tensor}
+    copied = weights_module.snapshot(policy.model, 0, torch.float32)
+    made = [o for o in gc.get_objects() if type(o) is torch.Tensor and id(o) not in before]
+    held = sum(tensor.numel() * tensor.element_size() for tensor in made)
+    assert copied.version == 0
+    planned = online_parts(medium, "grpo", bf16=False)["sampler"].bytes
+    assert planned == pytest.approx(held, rel=0.02)
+    shape = memory.read_shape(Path(medium))
+    assert shape is not None
+    cache = KVCache(architecture_of(policy.model.config).shape, 8, torch.float32, torch.device("cpu"))
+    cache.reserve(1024 + 256)
+    planned = online_parts(medium, "grpo", bf16=False, per_device_train_batch_size=8)["rollouts cache"].bytes
+    assert planned == sum(kv.numel() * kv.element_size() for kv in cache._kv)
+
+
+def test_what_online_entries_hold(medium: str) -> None:
+    assert online_parts(medium, "grpo")["reference"].bytes == 0
+    assert online_parts(medium, "grpo")["critic"].bytes == 0
+    assert online_parts(medium, "grpo", beta=0.1)["reference"].bytes > 0
+    assert online_parts(medium, "grpo", beta=0.1, use_peft=True)["reference"].bytes == 0
+    assert online_parts(medium, "online-dpo", sync_ref_model=True)["reference"].bytes > 0
+    ema, plain = online_parts(medium, "nash-ema"), online_parts(medium, "nash-md")
+    assert "sampled from" in ema["reference"].note and ema["reference"].bytes > plain["reference"].bytes
+    assert plain["sampler"].bytes == 2 * online_parts(medium, "grpo")["sampler"].bytes
+    ppo, lora = online_parts(medium, "ppo"), online_parts(medium, "ppo", use_peft=True)
+    assert ppo["critic"].bytes > ppo["policy"].bytes > lora["critic"].bytes > 0
+    assert "first trained weights" in online_parts(medium, "rest-em")["reference"].note
+    narrow = online_parts(medium, "grpo", per_device_train_batch_size=8)
+    assert narrow["rollouts cache"].bytes < online_parts(medium, "grpo")["rollouts cache"].bytes
 
 
 def test_the_chosen_way_is_marked(medium: str) -> None:

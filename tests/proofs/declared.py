@@ -7,43 +7,12 @@ declaration that is not true.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+
+from declaration import LEARNS, LN2, REVERSED, Declared
+from declared_online import ONLINE
 
 from charter.catalogue import ENTRIES
 
-LEARNS: Literal["learns"] = "learns"
-REVERSED: Literal["reversed"] = "reversed"
-
-
-@dataclass(frozen=True)
-class Declared:
-    """The proofs of one entry.
-
-    Attributes:
-        golden: names of golden cases that its objectives pass, or why there are none.
-        toy: what a table of probabilities learns from it: ``learns``, ``reversed`` (it moves against
-            the data from where it starts), or why the question does not apply.
-        peer: the test that holds it to an independent implementation (``tests/...py::name``), or why
-            there is none.
-        at_reference: the loss of the first step, where the policy is its reference; or why it is not
-            a constant.
-        rows: which of ``rows.ROWS`` it trains on; "" = those of its kind of data.
-        options: options of the runs here, where a default needs more data or time than a test has.
-        surrogate: why the gradient is deliberately not that of the value; "" = it is.
-    """
-
-    golden: tuple[str, ...] | str
-    toy: str
-    peer: str
-    at_reference: float | str
-    rows: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    surrogate: str = ""
-
-
-LN2 = math.log(2)
 _OF_THE_MODEL = "the model's own likelihood of the answers"
 _PAIR_TRL = "tests/objectives/test_pair_trl.py"
 _EVERY_LOSS = f"{_PAIR_TRL}::test_every_loss_type"
@@ -338,7 +307,9 @@ _UNPAIRED = {
     ),
 }
 
-DECLARED: dict[str, Declared] = _SUPERVISED | _REWARD | _PAIRS | _REFERENCE_FREE | _LISTS | _UNPAIRED
+_OFFLINE = _SUPERVISED | _REWARD | _PAIRS | _REFERENCE_FREE | _LISTS | _UNPAIRED
+
+DECLARED: dict[str, Declared] = _OFFLINE | ONLINE
 
 PROVED = [name for name in ENTRIES if name in DECLARED]
 """Entries with a declaration; that there are no others is a test of its own."""

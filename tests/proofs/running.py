@@ -6,13 +6,14 @@ import contextlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
 from declared import DECLARED
+from declared_online import RUN
 from rows import ROWS, SAMPLED, prompts
 from torch import Tensor
 
@@ -25,7 +26,8 @@ from charter.pipeline.training import TrainRequest, train
 from charter.records import write_groups
 from charter.training.batch import MicroBatch
 from charter.training.loop import Loop
-from charter.types import Judgement, PairTarget
+from charter.training.rollouts import RolloutSource
+from charter.types import Group, Judgement, PairTarget
 
 STEPS = 20
 COMMON: dict[str, Any] = {
@@ -84,9 +86,9 @@ class Workshop:
         self.run(name)
         return [row["loss"] for row in self.done[name]]
 
-    def loop(self, name: str) -> Loop:
+    def loop(self, name: str, changes: Mapping[str, Any] | None = None) -> Loop:
         """The loop of that run as it is before the first step; its reference is scored."""
-        settings = train_options(name, options(name), name)
+        settings = train_options(name, options(name, changes or {}), name)
         request = TrainRequest(name, settings, str(self.data(name)), resume="never")
         number = len(list(self.root.glob("loops/*")))
         with mock.patch.object(Loop, "run", _stop), contextlib.redirect_stdout(io.StringIO()):
@@ -100,9 +102,11 @@ class Workshop:
         return loop
 
 
-def options(name: str) -> dict[str, Any]:
-    """Options of an algorithm's run here."""
-    return {**COMMON, **DECLARED[name].options}
+def options(name: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Options of an algorithm's run here; those that are None are left out."""
+    online = RUN if ENTRIES[name].rollouts else {}
+    found = {**COMMON, **online, **DECLARED[name].options, **(changes or {})}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def flags(values: Mapping[str, Any]) -> list[str]:
@@ -138,11 +142,29 @@ def _stop(loop: Loop, resume: str = "auto") -> None:
 # -- a loss and its gradient, at some weights -----------------------------------------------
 
 
+def groups_of(loop: Loop) -> list[Group]:
+    """What a step is trained on: all the data, or a round of rollouts of the policy as it is.
+
+    Rollouts carry the log-probs they were sampled with, so that their ratios may leave 1.
+    """
+    if not isinstance(loop.source, RolloutSource):
+        return list(loop.groups)
+    return [_with_old_logps(group) for group in loop.source.step(0)]
+
+
+def _with_old_logps(group: Group) -> Group:
+    samples = [
+        s if s.credit is None else replace(s, credit=replace(s.credit, old_logps=s.completion.logps))
+        for s in group.samples
+    ]
+    return replace(group, samples=tuple(samples))
+
+
 @torch.no_grad()
 def nudge(loop: Loop, scale: float = 0.01) -> None:
     """Move the weights away from the reference, where gradients are not special."""
     generator = torch.Generator().manual_seed(7)
-    for parameter in loop.policy.trainable().values():
+    for parameter in loop.state.parameters().values():
         parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
 
 
@@ -150,7 +172,7 @@ def loss_and_gradient(loop: Loop, batches: Sequence[MicroBatch]) -> tuple[float,
     """The loss of a step and its gradient; nothing is learned or remembered."""
     memory = [(o, o.state()) for o in loop.state.remembering]
     loss = loop.stepper._accumulate(batches)["loss"]
-    found = {n: p.grad.clone() for n, p in loop.policy.trainable().items() if p.grad is not None}
+    found = {n: p.grad.clone() for n, p in loop.state.parameters().items() if p.grad is not None}
     loop.optimizer.zero_grad(set_to_none=True)
     for objective, state in memory:
         objective.load_state(state)

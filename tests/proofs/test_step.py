@@ -9,11 +9,12 @@ from unittest import mock
 import pytest
 import torch
 from declared import DECLARED, PROVED
-from running import Workshop, loss_and_gradient, nudge
+from running import Workshop, groups_of, loss_and_gradient, nudge
 from torch import Tensor
 
 from charter.training.batch import MicroBatch, split
 from charter.training.loop import Loop
+from charter.types import Group
 
 each = pytest.mark.parametrize("name", PROVED)
 
@@ -22,24 +23,38 @@ MOVE = 2e-3
 """How far weights move along the gradient for a difference quotient, as a first-order change of the loss."""
 
 
+Made = tuple[Loop, list[Group]]
+
+
 @pytest.fixture(scope="module")
-def loops(workshop: Workshop) -> dict[str, Loop]:
+def loops(workshop: Workshop) -> dict[str, Made]:
     return {}
 
 
 @pytest.fixture
-def loop(name: str, loops: dict[str, Loop], workshop: Workshop) -> Loop:
+def made(name: str, loops: dict[str, Made], workshop: Workshop) -> Made:
     """Away from the reference; made once for each algorithm and left as it was found."""
     if name not in loops:
         loops.clear()  # one at a time in memory
-        loops[name] = workshop.loop(name)
-        nudge(loops[name])
+        loop = workshop.loop(name)
+        loops[name] = loop, groups_of(loop)
+        nudge(loop)
     return loops[name]
 
 
+@pytest.fixture
+def loop(made: Made) -> Loop:
+    return made[0]
+
+
+@pytest.fixture
+def groups(made: Made) -> list[Group]:
+    return list(made[1])
+
+
 @each
-def test_split_and_order_change_nothing(name: str, loop: Loop) -> None:
-    groups = list(loop.groups)
+def test_split_and_order_change_nothing(name: str, loop: Loop, groups: list[Group]) -> None:
+    assert len(groups) > 2
     whole = loss_and_gradient(loop, [MicroBatch.of(groups, loop.columns)])
     assert any(gradient.abs().max() > 0 for gradient in whole[1].values())
     parts = split(groups, 1, loop.columns)
@@ -50,18 +65,18 @@ def test_split_and_order_change_nothing(name: str, loop: Loop) -> None:
     assert_same(loss_and_gradient(loop, halves), whole)
 
 
-@pytest.mark.parametrize("name", ["sft"])
-def test_a_mean_of_micro_batch_means_would_be_seen(name: str, loop: Loop) -> None:
-    parts = split(loop.groups, 1, loop.columns)
-    whole = loss_and_gradient(loop, [MicroBatch.of(list(loop.groups), loop.columns)])[0]
+@pytest.mark.parametrize("name", ["sft", "grpo", "ppo"])
+def test_a_mean_of_micro_batch_means_would_be_seen(name: str, loop: Loop, groups: list[Group]) -> None:
+    parts = split(groups, 1, loop.columns)
+    whole = loss_and_gradient(loop, [MicroBatch.of(groups, loop.columns)])[0]
     means = [loss_and_gradient(loop, [part])[0] for part in parts]
     assert abs(sum(means) / len(means) - whole) > 100 * TOLERANCE * whole
 
 
 @each
-def test_gradient_is_that_of_the_loss(name: str, loop: Loop) -> None:
+def test_gradient_is_that_of_the_loss(name: str, loop: Loop, groups: list[Group]) -> None:
     """A central difference along the gradient, with the statistics of the step held."""
-    batches = [MicroBatch.of(list(loop.groups), loop.columns)]
+    batches = [MicroBatch.of(groups, loop.columns)]
     loss, gradient = loss_and_gradient(loop, batches)
     norm = float(torch.stack([g.square().sum() for g in gradient.values()]).sum().sqrt())
     step = min(MOVE * max(abs(loss), 1.0) / norm, 3e-3)
@@ -80,7 +95,7 @@ def test_gradient_is_that_of_the_loss(name: str, loop: Loop) -> None:
 def moved_loss(
     loop: Loop, batches: Sequence[MicroBatch], direction: Mapping[str, Tensor], step: float
 ) -> float:
-    parameters = loop.policy.trainable()
+    parameters = loop.state.parameters()
     before = {name: parameters[name].clone() for name in direction}
     for name, gradient in direction.items():
         parameters[name].add_(gradient, alpha=step)

@@ -169,6 +169,7 @@ class TableScorer:
     table: Table
     needs: frozenset[Need]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    critic: None = None
     start: Tensor = field(init=False)
 
     def __post_init__(self) -> None:

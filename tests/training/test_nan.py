@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +134,13 @@ def test_a_fault_in_the_last_micro_batch_leaves_no_half_gradient(tiny: str, tmp_
 
 def test_a_checkpoint_is_never_made_of_broken_weights(tiny: str, tmp_path: Path) -> None:
     class Spoils(At):
-        def after_step(self, policy: Policy, step: int, last: bool) -> HookResult:
+        def after_step(
+            self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]
+        ) -> HookResult:
             if step == STEP:
                 with torch.no_grad():
                     next(iter(policy.trainable().values())).fill_(math.nan)
-            return super().after_step(policy, step, last)
+            return super().after_step(policy, step, last, metrics)
 
     with pytest.raises(TrainingFault):
         make_loop(tiny, tmp_path, "sft", save_steps=2, hooks=[Spoils()]).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class Watch:
         self.weights: dict[int, dict[str, Tensor]] = {}
         self.reference: dict[int, Tensor] = {}
 
-    def after_step(self, policy: Policy, step: int, last: bool) -> HookResult:
+    def after_step(self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]) -> HookResult:
         assert self.loop is not None and self.loop.reference is not None
         self.weights[step] = weights_of(policy)
         self.reference[step] = self.loop.reference.logps(policy, batch_of(self.loop)).clone()

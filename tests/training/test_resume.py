@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class At:
     def __init__(self, step: int = 0, act: Callable[[], HookResult | None] = lambda: None) -> None:
         self.step, self.act, self.seen = step, act, list[int]()
 
-    def after_step(self, policy: Policy, step: int, last: bool) -> HookResult:
+    def after_step(self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]) -> HookResult:
         self.seen.append(step)
         return (self.act() if step == self.step else None) or NOTHING
 
@@ -306,8 +306,10 @@ def test_a_stop_survives_a_kill_before_the_model_is_saved(
     from charter.training import loop as module
 
     class Guard(At):
-        def after_step(self, policy: Policy, step: int, last: bool) -> HookResult:
-            super().after_step(policy, step, last)
+        def after_step(
+            self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]
+        ) -> HookResult:
+            super().after_step(policy, step, last, metrics)
             if step < 2:
                 return HookResult({}, well=True)
             return HookResult({}, well=False, stop=Stop("enough", go_back=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -213,7 +213,7 @@ class Kill:
     def __init__(self, step: int) -> None:
         self.step = step
 
-    def after_step(self, policy: Policy, step: int, last: bool) -> HookResult:
+    def after_step(self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]) -> HookResult:
         if step == self.step:
             raise KeyboardInterrupt
         return NOTHING

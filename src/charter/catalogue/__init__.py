@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from charter.catalogue import (
+    actor_critic,
     distillation,
     generative,
     listwise,
+    online_preference,
     other_reference,
+    own_samples,
     pluralistic,
+    policy_gradient,
     preference,
     preference_anchored,
     preference_extended,
     preference_variants,
     process,
     reference_free,
+    reinforce,
     reward,
     supervised,
     unpaired,
@@ -37,6 +42,11 @@ _FAMILIES = (
     listwise,
     unpaired,
     pluralistic,
+    policy_gradient,
+    reinforce,
+    actor_critic,
+    online_preference,
+    own_samples,
 )
 
 ENTRIES: dict[str, Entry] = {entry.name: entry for family in _FAMILIES for entry in family.ENTRIES}

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Literal
 
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.rollouts import RolloutSpec
 
 Data = Literal["sft", "preference", "unpaired", "rated", "attributes", "steps", "prompts"]
 """``sft``: completions; ``preference``: pairs or rankings; ``unpaired``: labelled completions;
@@ -25,7 +26,17 @@ Reference = Literal["none", "frozen", "moving", "behaviour", "stepwise"]
 policy that sampled the data; ``stepwise``: the policy after the part of the data before."""
 
 Trains = Literal["policy", "reward"]
-Family = Literal["supervised", "reward", "preference", "unpaired", "distillation", "pluralistic"]
+Family = Literal[
+    "supervised",
+    "reward",
+    "preference",
+    "unpaired",
+    "distillation",
+    "pluralistic",
+    "policy-gradient",
+    "online",
+    "own-samples",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,7 @@ class Entry:
         arrange: dotted name of a function of the rendered groups and the options that gives the
             groups trained on (mismatched answers, a teacher's contexts).
         elsewhere: own options that no term takes, because the loop, ``rows`` or ``arrange`` does.
+        rollouts: how it makes its own training data; None = it trains on a data set.
     """
 
     name: str
@@ -105,6 +117,7 @@ class Entry:
     rows: str = ""
     arrange: str = ""
     elsewhere: tuple[str, ...] = ()
+    rollouts: RolloutSpec | None = None
 
     def own_options(self) -> list[str]:
         """Options this algorithm has beyond those every algorithm has."""
@@ -126,18 +139,21 @@ class Entry:
             "models": list(self.models),
             "best_for": self.best_for,
             "watch": self.watch,
+            "rollouts": None if self.rollouts is None else asdict(self.rollouts),
             "options": [option_json(self.options, name) for name in self.options.model_fields],
         }
 
 
 def option_json(options: type[TrainOptions], name: str) -> dict[str, Any]:
-    """Name, type, default and meaning of one option."""
-    schema = _schema(options)[name]
+    """Name, type, default (None where it must be given) and meaning of one option."""
+    schema, field_info = _schema(options)[name], options.model_fields[name]
     kinds = schema.get("anyOf", [schema])
+    required = field_info.is_required()
     return {
         "name": name,
         "type": " | ".join(_kind(kind) for kind in kinds),
-        "default": options.model_fields[name].default,
+        "default": None if required else field_info.default,
+        "required": required,
         "meaning": " ".join(schema.get("description", "").split()),
     }
 

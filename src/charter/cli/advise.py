@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def advise_command(
-    data: Annotated[str, typer.Argument(help="Training data: a file or hub id.")],
+    data: Annotated[str, typer.Argument(help="Training data: a file, a hub id, or reasoning-gym:TASK.")],
     model: Annotated[
         str | None, typer.Option("--model", help="Compare the chosen answers with this model's own.")
     ] = None,
@@ -22,9 +22,10 @@ def advise_command(
     from charter.data.advise import advise
     from charter.data.facts import facts_of
     from charter.data.formats import load_groups
+    from charter.environments.tasks import is_task_spec, load_prompts
     from charter.errors import UserError
 
-    loaded = load_groups(data, "any")
+    loaded = load_prompts(data) if is_task_spec(data) else load_groups(data, "any")
     facts = facts_of(loaded)
     if model is not None:
         if loaded.kind not in ("preference", "ranked"):

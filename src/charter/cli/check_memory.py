@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charter.catalogue import Entry, TrainOptions
-
 if TYPE_CHECKING:
+    from charter.catalogue import Entry, TrainOptions
     from charter.models.memory import MemoryPlan
     from charter.pipeline.recipe import Recipe
 
@@ -22,6 +21,8 @@ _ORDER = (
     "reference",
     "reward model",
     "critic",
+    "sampler",
+    "rollouts cache",
     "gradients",
     "optimizer",
     "activations",
@@ -33,6 +34,7 @@ def plans_for(
     model: str, options: TrainOptions | None = None, entry: Entry | None = None
 ) -> Sequence[MemoryPlan]:
     """Full fine-tuning and LoRA of ``model``; empty where its size is not known without fetching it."""
+    from charter.catalogue import TrainOptions
     from charter.models import cache
     from charter.models.hub import resolve
     from charter.models.memory import plan, read_shape

@@ -25,6 +25,7 @@ from charter.cli import (
     init,
     judge,
     model,
+    pass_at_k,
     report,
     reward_bench,
     run,
@@ -66,6 +67,7 @@ app.command("judge")(judge.judge_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
 app.command("reward-bench")(reward_bench.reward_bench_command)
+app.command("pass-at-k")(pass_at_k.pass_at_k_command)
 app.command("report")(report.report_command)
 app.command("chat")(chat.chat_command)
 app.command("algorithms")(algorithms.command)

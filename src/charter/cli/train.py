@@ -5,13 +5,15 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import typer
 
-from charter.catalogue import ENTRIES, Entry, lookup
 from charter.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from charter.catalogue import Entry
 
 
 def train_command(context: typer.Context) -> None:
@@ -27,10 +29,14 @@ class TrainGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of the algorithms."""
+        from charter.catalogue import ENTRIES  # takes a while, and ``charter --help`` does not need it
+
         return list(ENTRIES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """The command of one algorithm."""
+        from charter.catalogue import lookup
+
         return _command(lookup(cmd_name))
 
 
@@ -54,7 +60,7 @@ def _command(entry: Entry) -> click.Command:
         click.Option(
             ["--model"], default="smollm2-135m", show_default=True, help="Known name, hub id, or folder."
         ),
-        click.Option(["--data"], required=True, help=f"Training data ({entry.data}): a file or hub id."),
+        _data_option(entry),
         click.Option(["--eval-data", "--eval_data"], help="Evaluation data for eval_steps."),
         click.Option(
             ["--output-dir", "--output_dir"],
@@ -78,6 +84,16 @@ def _command(entry: Entry) -> click.Command:
     )
 
 
+def _data_option(entry: Entry) -> click.Option:
+    if entry.rollouts is None:
+        return click.Option(
+            ["--data"], required=True, help=f"Training data ({entry.data}): a file or hub id."
+        )
+    return click.Option(
+        ["--data"], help="Prompts: a file, a hub id, or reasoning-gym:TASK; none = what --environment makes."
+    )
+
+
 def _shared(entry: Entry) -> list[str]:
     own = set(entry.own_options())
     return [name for name in entry.options.model_fields if name not in own]
@@ -95,13 +111,14 @@ def _option(entry: Entry, name: str) -> click.Option:
             default=None,
             help=f"{field.description} [{field.default}]",
         )
+    shown = "must be given" if field.is_required() else field.default
     flags = sorted({f"--{name}", f"--{dashed}"}, reverse=True)
     return click.Option(
         [*flags, name],
         type=kind,
         multiple=multiple,
         default=None,
-        help=f"{field.description} [{field.default}]",
+        help=f"{field.description} [{shown}]",
     )
 
 

@@ -241,11 +241,34 @@ def _steps(facts: Facts) -> Iterator[Advice]:
 
 
 def _prompts(facts: Facts) -> Iterator[Advice]:
+    if facts.checkable:
+        yield from _checked(facts)
+    else:
+        yield from _judged()
     yield Advice(
         "on-policy-distillation",
         "prompts alone: the model can be its own teacher under a constitution or system prompt",
         {"teacher_context": "FILE"},
     )
+
+
+def _checked(facts: Facts) -> Iterator[Advice]:
+    """Right answers are known: a reward that cannot be argued with."""
+    seen = f"the right answer to {facts.checkable} of {facts.rows} prompts is known"
+    reward = {"reward_funcs": [facts.checked_by]}
+    yield Advice("grpo", f"{seen}: several answers a prompt, each held against their mean", reward)
+    yield Advice("rloo", f"{seen}: the same without dividing by deviations; two answers a prompt do", reward)
+    yield Advice("dapo", f"{seen}: prompts all or none of whose answers are right are replaced", reward)
+    yield Advice("rest-em", f"{seen}: right answers can be imitated by a supervised loss", reward)
+
+
+def _judged() -> Iterator[Advice]:
+    """Nothing is known of the answers: something has to judge them while the model trains."""
+    said = "with something that judges answers (a constitution, a reward model, FILE.py:FUNCTION)"
+    reward = {"reward_funcs": ["FILE"]}
+    yield Advice("online-dpo", f"{said}: the better of two fresh answers against the worse", reward)
+    yield Advice("ppo", f"{said}: each token held against a critic, and rollouts used several times", reward)
+    yield Advice("best-of-n", f"{said}: the best of n imitated; any reward, a supervised loss", reward)
 
 
 _BY_KIND: dict[str, Callable[[Facts], Iterator[Advice]]] = {
@@ -277,12 +300,16 @@ def _seen(facts: Facts) -> Iterator[str]:
         yield f"{facts.repeated} comparisons judged more than once; {_percent(facts.disagreement)} disagree"
     if facts.longer_wins is not None:
         yield f"the longer answer is the better one in {_percent(facts.longer_wins)}"
+    if facts.checkable:
+        yield f"{facts.checkable} prompts with a right answer, checked by {facts.checked_by}"
     if facts.standing is not None:
         yield f"chosen answers against the model's own: {facts.standing[0]:+.2f} ({facts.standing_by})"
 
 
 def _first(facts: Facts) -> Iterator[str]:
-    if facts.kind == "prompts":
+    if facts.checkable:
+        yield "sample some answers first: where all or none are right, nothing is learned (charter sample)"
+    elif facts.kind == "prompts":
         yield "sample answers first: charter sample MODEL --prompts FILE, then judge and compare them"
         yield "or write a recipe that does all of it: charter init"
     if facts.kind == "preference" and facts.pairs < TINY:
@@ -303,4 +330,6 @@ def _percent(rate: tuple[float, float, float]) -> str:
 
 def _flag(name: str, value: Any) -> str:
     dashed = name.replace("_", "-")
+    if isinstance(value, list):
+        return " ".join(_flag(name, one) for one in value)
     return f"--{dashed}" if value is True else f"--{dashed} {value}"

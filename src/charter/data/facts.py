@@ -16,6 +16,9 @@ from charter.types import Group, Judgement, PairTarget, SampleTarget
 CHOSEN_SCORE, MODEL_SCORE = "chosen_score", "model_score"
 """Columns with one judge's scores of the chosen answer and of the model's own answer to the prompt."""
 
+ANSWER_COLUMNS = ("answer", "solution", "ground_truth", "final_answer", "target")
+"""Columns of prompts in which right answers are looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -39,6 +42,8 @@ class Facts:
         length_ratio: how many times longer the better answer is, geometric mean.
         standing: mean of the chosen answers' score less the model's own, with interval; None = unknown.
         standing_by: where that comes from.
+        checkable: prompts whose right answer is known.
+        checked_by: the reward that checks an answer against it; "" = none.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Facts:
     length_ratio: float | None = None
     standing: tuple[float, float, float] | None = None
     standing_by: str = ""
+    checkable: int = 0
+    checked_by: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -77,6 +84,7 @@ def facts_of(loaded: LoadedData) -> Facts:
     lengths = [(_words(g, t.better), _words(g, t.worse)) for g, _, t in pairs]
     uneven = [(a, b) for a, b in lengths if a != b]
     scores = recorded_standing(groups)
+    checkable, checked_by = _checkable(loaded)
     return Facts(
         name=loaded.name,
         kind=loaded.kind,
@@ -96,6 +104,8 @@ def facts_of(loaded: LoadedData) -> Facts:
         length_ratio=_ratio(uneven),
         standing=None if scores is None else mean_interval(scores),
         standing_by="" if scores is None else f"columns {CHOSEN_SCORE} and {MODEL_SCORE}",
+        checkable=checkable,
+        checked_by=checked_by,
     )
 
 
@@ -128,6 +138,20 @@ def recorded_standing(groups: Sequence[Group]) -> list[float] | None:
         if all(isinstance(g.meta.get(name), int | float) for name in (CHOSEN_SCORE, MODEL_SCORE))
     ]
     return found or None
+
+
+def _checkable(loaded: LoadedData) -> tuple[int, str]:
+    """How many prompts carry a right answer, and the built-in reward that checks against it."""
+    if loaded.kind != "prompts":
+        return 0, ""
+    tasks = sum("reasoning_gym" in g.meta for g in loaded.groups)
+    if tasks:
+        return tasks, "reasoning-gym"
+    counts = {c: sum(g.meta.get(c) not in (None, "") for g in loaded.groups) for c in ANSWER_COLUMNS}
+    column = max(counts, key=lambda name: counts[name])
+    if not counts[column]:
+        return 0, ""
+    return counts[column], "accuracy" if column == "answer" else f"accuracy:column={column}"
 
 
 def _asked_again(pairs: Sequence[tuple[Group, Judgement, PairTarget]]) -> list[tuple[int, int]]:

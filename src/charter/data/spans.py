@@ -36,6 +36,7 @@ def checked(loaded: LoadedData, options: SpanOptions) -> LoadedData:
             where=loaded.name or None,
             fix="say completion_only_loss: false to train whole conversations",
         )
+    loaded = _say_unweighted(loaded)
     if not options.assistant_only_loss:
         return loaded
     for group in loaded.groups:
@@ -46,6 +47,15 @@ def checked(loaded: LoadedData, options: SpanOptions) -> LoadedData:
                 fix="write it as turns, or leave assistant_only_loss out",
             )
     return replace(loaded, groups=tuple(map(_from_first_answer, loaded.groups))) if whole_row else loaded
+
+
+UNWEIGHTED = "rows whose column weight is not read: every token counts the same"
+
+
+def _say_unweighted(loaded: LoadedData) -> LoadedData:
+    """Count rows that say how much they weigh, which these losses do not ask."""
+    count = sum("weight" in group.meta for group in loaded.groups)
+    return replace(loaded, counts={**loaded.counts, UNWEIGHTED: count}) if count else loaded
 
 
 def marked(groups: Sequence[Group], options: SpanOptions) -> Sequence[Group]:

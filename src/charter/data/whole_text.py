@@ -25,7 +25,10 @@ def _with_whole_text(group: Group) -> Group:
     weights: dict[int, float] = {}
     for said in pairs:
         if isinstance(said.target, PairTarget) and said.verdict == "judged":
-            weights[said.target.better] = weights.get(said.target.better, 0.0) + said.weight
+            right = 1.0 if said.probability is None else said.probability
+            for index, share in ((said.target.better, right), (said.target.worse, 1 - right)):
+                if share:
+                    weights[index] = weights.get(index, 0.0) + said.weight * share
     whole = tuple(_whole(group.samples[index]) for index in weights)
     marks = tuple(
         Judgement(SampleTarget(len(group.samples) + i), 1.0, weight=weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
@@ -73,11 +74,41 @@ class Sampling(Config):
         return self.temperature or 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Sample between two policies, token by token: ``policy^(1 - coef) * other^coef``, renormalised.
+
+    The geometric mixture of Nash-MD (Munos et al. 2023, 2312.00886) and IPO-MD (2403.08635). The filters
+    of :class:`Sampling` cut the mixture, not what is mixed.
+
+    Attributes:
+        coef: share of ``other`` in the exponent; 0 = the policy, 1 = ``other``.
+        other: a name the engine samples from.
+
+    Raises:
+        UserError: ``coef`` outside [0, 1], or nothing to mix with.
+    """
+
+    coef: float
+    other: str = "reference"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.coef <= 1.0:
+            raise UserError(f"a mixture's coef must be between 0 and 1, not {self.coef}")
+        if self.other in ("", "policy"):
+            raise UserError(f"the policy cannot be mixed with {self.other!r}", fix="name another model")
+
+    @property
+    def label(self) -> str:
+        """What completions say they were sampled by, e.g. ``mixture:0.25``."""
+        return f"mixture:{self.coef:g}" + ("" if self.other == "reference" else f":{self.other}")
+
+
 class Engine(Protocol):
     """Samples completions.
 
-    The ``logps`` of a completion are the model's log-probabilities of its
-    tokens at the sampling temperature, over the whole vocabulary, before
+    The ``logps`` of a completion are the model's (of a mixture: the mixture's)
+    log-probabilities of its tokens at the sampling temperature, over the whole vocabulary, before
     top_k, top_p and min_p cut it: what a trainer recomputes when it scores at
     that temperature. Greedy completions carry them at temperature 1.
     """
@@ -87,7 +118,7 @@ class Engine(Protocol):
         contexts: Sequence[Context],
         n: int,
         sampling: Sampling,
-        policy: str = "policy",
+        policy: str | Mixture = "policy",
         on_progress: OnProgress | None = None,
     ) -> list[Group]:
         """``n`` completions of every rendered context, one group each, in order.
@@ -96,19 +127,22 @@ class Engine(Protocol):
             contexts: with ``token_ids`` filled in.
             n: completions per context.
             sampling: how tokens are chosen.
-            policy: whose completions: ``policy``, or ``reference``.
+            policy: whose completions: ``policy``, ``reference``, another name that
+                :meth:`load_weights` was told, or a mixture of the policy and one of them.
             on_progress: see :data:`OnProgress`.
 
         Raises:
-            UserError: an empty context, one too long for the model, ``n < 1``.
+            UserError: an empty context, one too long for the model, ``n < 1``, a policy
+                this engine does not have.
             Interrupted: the person asked to stop; nothing is returned.
         """
         ...
 
-    def load_weights(self, policy: Any, version: int) -> None:
+    def load_weights(self, policy: Any, version: int, name: str = "policy") -> None:
         """Sample from ``policy`` as it is now; completions carry ``version``.
 
-        Weights and version change together, or neither does.
+        Weights and version change together, or neither does. Under another ``name`` (``reference``,
+        ``ema``) the policy's own weights stay, and :meth:`generate` knows both.
         """
         ...
 

@@ -18,8 +18,7 @@ import torch
 
 from charter import interrupt
 from charter.engines.base import OnProgress, Sampling
-from charter.engines.cache import Prefix
-from charter.engines.decoder import Decoder
+from charter.engines.decoding import Decoding, Start
 from charter.engines.endings import StopTexts
 from charter.engines.sampling import TokenChooser
 from charter.engines.streams import Streams, uniforms
@@ -67,7 +66,7 @@ class Batch:
 
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: Decoding,
         prompts: Sequence[tuple[int, ...]],
         jobs: Sequence[Job],
         streams: Streams,
@@ -76,8 +75,6 @@ class Batch:
         stops: StopTexts,
         rows: int,
     ) -> None:
-        weights = decoder.weights
-        device = weights.embedding.device
         self._decoder = decoder
         self._prompts = prompts
         self._waiting = deque(jobs)
@@ -86,12 +83,13 @@ class Batch:
         self._stops = stops
         self._rows = rows
         self._cache = decoder.new_cache(rows)
-        self._chooser = TokenChooser(sampling, weights.vocab_size, min(rows, HEAD_ROWS), device)
-        self._prefixes: dict[int, Prefix] = {}
+        self._hidden = decoder.new_hidden(rows)  # of the live rows, in their order
+        device = self._hidden.device
+        self._chooser = TokenChooser(sampling, decoder.vocab_size, min(rows, HEAD_ROWS), device)
+        self._prefixes: dict[int, Start] = {}
         self._unstarted = deque(dict.fromkeys(job.prompt for job in jobs))
         # What belongs to the live rows, in their order.
         self._jobs: list[Job] = []
-        self._hidden = torch.zeros(rows, weights.arch.shape.width, dtype=weights.dtype, device=device)
         self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
         longest = max(job.limit for job in jobs)
         self._ids = np.zeros((rows, longest), dtype=np.int64)

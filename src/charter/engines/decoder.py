@@ -48,6 +48,17 @@ class Decoder:
         weights = self.weights
         return KVCache(weights.arch.shape, rows, weights.dtype, weights.embedding.device)
 
+    @property
+    def vocab_size(self) -> int:
+        """V: entries of a row of logits."""
+        return self.weights.vocab_size
+
+    def new_hidden(self, rows: int) -> Tensor:
+        """Room for the final hidden states of ``rows`` rows, ``(rows, d)``."""
+        weights = self.weights
+        device = weights.embedding.device
+        return torch.zeros(rows, weights.arch.shape.width, dtype=weights.dtype, device=device)
+
     def prefill(self, prompts: Sequence[tuple[int, ...]]) -> list[Prefix]:
         """Keys, values and last hidden state of every prompt; what prompts share is computed once."""
         arch, device = self.weights.arch, self.weights.embedding.device

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ from charter.engines.sampling import TokenChooser
 from charter.engines.streams import Streams, uniforms
 from charter.models.policy import adapter_off
 from charter.progress import say
+
+Mix = Callable[[Sequence[tuple[int, ...]], Tensor], Tensor]
+"""From the tokens of each row so far and the model's logits ``(B, V)`` to those that are sampled from."""
 
 _announced: set[str] = set()
 
@@ -50,6 +53,7 @@ def run(
     rows: int,
     dtype: torch.dtype,
     adapter_on: bool,
+    mix: Mix | None,
     on_progress: OnProgress | None,
 ) -> Iterator[Finished]:
     """Make ``jobs``, ``rows`` at a time; completions come batch by batch."""
@@ -57,8 +61,9 @@ def run(
     with switched, _plain_generation(model):
         for batch in _batches(jobs, rows):
             interrupt.current().check("sampling was stopped")
-            tap = _Tap(batch, streams, sampling, stop_ids, stops)
-            _generate(model, [prompts[job.prompt] for job in batch], tap, dtype)
+            asked = [prompts[job.prompt] for job in batch]
+            tap = _Tap(batch, asked, streams, sampling, stop_ids, stops, mix)
+            _generate(model, asked, tap, dtype)
             yield from tap.finished()
             if on_progress is not None:
                 on_progress(len(batch))
@@ -78,12 +83,15 @@ class _Tap:
     def __init__(
         self,
         jobs: Sequence[Job],
+        prompts: Sequence[tuple[int, ...]],
         streams: Streams,
         sampling: Sampling,
         stop_ids: Sequence[int],
         stops: StopTexts,
+        mix: Mix | None,
     ) -> None:
         self.jobs = jobs
+        self._prompts, self._mix = prompts, mix
         self._streams = np.array([streams[job.prompt, job.sample] for job in jobs], dtype=np.uint64)
         self._sampling = sampling
         self._stop_ids = frozenset(stop_ids)
@@ -96,6 +104,9 @@ class _Tap:
     def choose(self, _ids: Tensor, scores: Tensor) -> Tensor:
         """A logits processor: minus infinity everywhere but at the chosen token."""
         interrupt.current().check("sampling was stopped")
+        if self._mix is not None:
+            rows = zip(self._prompts, self._ids, strict=True)
+            scores = self._mix([(*prompt, *ids) for prompt, ids in rows], scores)
         if self._chooser is None:
             self._chooser = TokenChooser(self._sampling, scores.shape[1], len(self.jobs), scores.device)
         positions = np.array([len(ids) for ids in self._ids], dtype=np.int64)

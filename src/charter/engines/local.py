@@ -13,24 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft.utils.other import AuxiliaryTrainingWrapper
-from torch import nn
 
 from charter.engines import fallback
-from charter.engines.base import OnProgress, Sampling, check_request
-from charter.engines.batching import Batch, Job
-from charter.engines.decoder import Decoder
+from charter.engines.base import Mixture, OnProgress, Sampling, check_request
+from charter.engines.batching import Batch, Finished, Job
 from charter.engines.endings import StopTexts, completion, stop_ids_of
+from charter.engines.source import Loaded, Source, decodes, load
 from charter.engines.streams import stream_ids
-from charter.engines.weights import Weights, check_finite, snapshot
 from charter.errors import UserError
-from charter.models import blocks
-from charter.models.architecture import architecture_of
 from charter.models.policy import Policy
-from charter.models.score import is_llama_style
 from charter.types import Completion, Context, Group, Sample
 
-REFERENCE = "reference"
+__all__ = ["REFERENCE", "LocalEngine", "decodes"]
+
+POLICY, REFERENCE = "policy", "reference"
 
 
 class LocalEngine:
@@ -51,6 +47,8 @@ class LocalEngine:
         stop_ids: tokens that end a completion; None = the template's end of
             turn and the model's end-of-sequence tokens.
         version: weight version of the model as it is.
+        reference: a policy or model that ``reference`` means, copied as it is now; None = the model
+            with its adapter off.
         cache_gib: most memory for keys and values; fewer rows are decoded at
             once where ``max_rows`` of them would need more.
     """
@@ -66,10 +64,13 @@ class LocalEngine:
         threads: int | None = None,
         stop_ids: Sequence[int] | None = None,
         version: int = 0,
+        reference: Any = None,
         cache_gib: float = 4.0,
     ) -> None:
         if max_rows < 1 or cache_gib <= 0 or (threads is not None and threads < 1):
             raise UserError("max_rows, threads and cache_gib must be positive")
+        if reference is not None and name == REFERENCE:
+            raise UserError(f"an engine with a reference cannot itself be named {name!r}")
         self.name = name
         self._tokenizer = tokenizer
         self._dtype = compute_dtype
@@ -77,48 +78,64 @@ class LocalEngine:
         self._threads = threads
         self._stop_ids = stop_ids_of(model, tokenizer) if stop_ids is None else tuple(stop_ids)
         self._cache_bytes = cache_gib * 2**30
-        self._load(model, version)
+        self._models: dict[str, Loaded] = {POLICY: load(model, version, compute_dtype)}
+        if reference is not None:
+            self.load_weights(reference, getattr(reference, "version", 0), REFERENCE)
 
     @property
     def weight_version(self) -> int:
-        """Version of the weights completions are sampled from."""
-        return self._version
+        """Version of the policy's weights."""
+        return self._models[POLICY].version
 
-    def load_weights(self, policy: Any, version: int) -> None:
-        """Sample from ``policy`` (a policy or a model) as it is now.
+    @property
+    def max_length(self) -> int | None:
+        """Most tokens of a context and its completion together; None = the model has no limit."""
+        found = getattr(self._models[POLICY].model.config, "max_position_embeddings", None)
+        return None if found is None else int(found)
+
+    def load_weights(self, policy: Any, version: int, name: str = "policy") -> None:
+        """Sample from ``policy`` (a policy or a model) as it is now, where ``name`` is asked for.
 
         Raises:
             TrainingFault: the weights are not finite; the old ones stay.
-            UserError: another vocabulary than this engine's tokenizer was made for.
+            UserError: another vocabulary than this engine's tokenizer was made for, or a model that
+                transformers runs would stand for two names at once.
         """
         model = policy.model if isinstance(policy, Policy) else policy
-        if model.config.vocab_size != self._model.config.vocab_size:
+        expected = self._models[POLICY].vocab_size
+        if model.config.vocab_size != expected:
             raise UserError(
-                f"the new weights have {model.config.vocab_size} tokens, "
-                f"this engine's model {self._model.config.vocab_size}",
+                f"the new weights have {model.config.vocab_size} tokens, this engine's model {expected}",
                 fix="make a new engine for another model",
             )
-        self._load(model, version)
+        key = POLICY if name == self.name else name
+        loaded = load(model, version, self._dtype)
+        others = [one for other, one in self._models.items() if other != key]
+        if loaded.weights is None and any(model is one.model for one in others):
+            raise UserError(
+                f"a {model.config.model_type} model is not copied, so {name!r} would change with the other",
+                fix="give the engine a copy of the model",
+            )
+        self._models[key] = loaded
 
     def generate(
         self,
         contexts: Sequence[Context],
         n: int,
         sampling: Sampling,
-        policy: str = "policy",
+        policy: str | Mixture = "policy",
         on_progress: OnProgress | None = None,
     ) -> list[Group]:
         """See :meth:`charter.engines.base.Engine.generate`."""
         check_request(contexts, n, sampling)
-        adapter_on = self._adapter_on(policy)
-        limits = [self._limit(index, context, sampling) for index, context in enumerate(contexts)]
+        source = self._source(policy)
+        limits = source.limits(contexts, sampling)
         if not contexts:
             return []
-        sampled_by = self.name if adapter_on else REFERENCE
         found: dict[tuple[int, int], Completion] = {}
         stops = StopTexts(self._tokenizer, sampling.stop)
         with torch.inference_mode(), _threads(self._threads):
-            for done in self._run(contexts, n, limits, sampling, stops, adapter_on, on_progress):
+            for done in self._run(source, contexts, n, limits, sampling, stops, on_progress):
                 job = done.job
                 found[job.prompt, job.sample] = completion(
                     contexts[job.prompt],
@@ -126,8 +143,8 @@ class LocalEngine:
                     done.logps,
                     done.reason,
                     stops,
-                    sampled_by=sampled_by,
-                    weight_version=self._version,
+                    sampled_by=source.name,
+                    weight_version=source.main.version,
                 )
         return [
             Group(tuple(Sample(context, found[index, sample]) for sample in range(n)))
@@ -136,75 +153,59 @@ class LocalEngine:
 
     # -- inside -----------------------------------------------------------
 
-    def _load(self, model: Any, version: int) -> None:
-        weights: Weights | None = None
-        if decodes(model):
-            weights = snapshot(model, version, self._dtype)
-        else:
-            check_finite(model)
-            fallback.announce(model)
-        self._model, self._weights, self._version = model, weights, version
+    def _source(self, policy: str | Mixture) -> Source:
+        """What ``policy`` asks for.
 
-    def _adapter_on(self, policy: str) -> bool:
-        """Whether ``policy`` means the weights as they were given, or those with the adapter off."""
-        if policy in ("policy", self.name):
-            return True
-        if policy != REFERENCE:
-            raise UserError(f"this engine samples from 'policy' or 'reference', not from {policy!r}")
-        has_adapter = (
-            self._weights.has_adapter
-            if self._weights is not None
-            else hasattr(self._model, "disable_adapter")
-        )
-        if not has_adapter:
+        Raises:
+            UserError: this engine does not have it.
+        """
+        own = self._models[POLICY]
+        if not isinstance(policy, Mixture):
+            found = self._named(policy)
+            return Source(self.name if found is own else policy, found)
+        other = self._named(policy.other)
+        if other is own:
+            raise UserError(f"{policy.other!r} is this engine's own policy: there is nothing to mix")
+        # At either end one model says it all, and the other need not run.
+        if policy.coef in (0.0, 1.0):
+            return Source(policy.label, other if policy.coef else own)
+        return Source(policy.label, own, other, policy.coef)
+
+    def _named(self, name: str) -> Loaded:
+        key = POLICY if name == self.name else name
+        if key in self._models:
+            return self._models[key]
+        if key != REFERENCE:
+            known = " or ".join(map(repr, dict.fromkeys((POLICY, REFERENCE, *self._models))))
+            raise UserError(
+                f"this engine samples from {known}, not from {name!r}",
+                fix=f"give it the weights first: load_weights(policy, version, {name!r})",
+            )
+        if not self._models[POLICY].has_adapter:
             raise UserError(
                 "there is no adapter to switch off, so this engine has no reference",
-                fix="make another engine for the reference model",
+                fix="give the engine the reference model: reference=",
             )
-        return False
-
-    def _limit(self, index: int, context: Context, sampling: Sampling) -> int:
-        """Most tokens the completion of ``context`` may have."""
-        where = f"context {index + 1}"
-        room = getattr(self._model.config, "max_position_embeddings", None)
-        length = len(context.token_ids)
-        if room is not None and length >= room:
-            raise UserError(
-                f"the context has {length} tokens and leaves no room in the model's {room}",
-                where=where,
-                fix="shorten the prompt",
-            )
-        vocab_size = self._model.config.vocab_size
-        if not 0 <= min(context.token_ids) <= max(context.token_ids) < vocab_size:
-            raise UserError(
-                f"a token id lies outside the model's vocabulary of {vocab_size}",
-                where=where,
-                fix="use the tokenizer that belongs to the model",
-            )
-        return (
-            sampling.max_completion_length
-            if room is None
-            else min(sampling.max_completion_length, room - length)
-        )
+        return self._models[POLICY].without_adapter()
 
     def _run(
         self,
+        source: Source,
         contexts: Sequence[Context],
         n: int,
         limits: Sequence[int],
         sampling: Sampling,
         stops: StopTexts,
-        adapter_on: bool,
         on_progress: OnProgress | None,
-    ) -> Iterator[Any]:
+    ) -> Iterator[Finished]:
         prompts = [context.token_ids for context in contexts]
         # Long prompts first: neighbours have similar widths, and the short ones fill the end.
         order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), prompts[index]))
         jobs = [Job(index, sample, limits[index]) for index in order for sample in range(n)]
         streams = stream_ids(list(contexts), n, sampling.seed)
-        if self._weights is None:
+        if not source.decodes:
             return fallback.run(
-                self._model,
+                source.main.model,
                 prompts,
                 jobs,
                 streams,
@@ -213,32 +214,19 @@ class LocalEngine:
                 stops,
                 rows=self._max_rows,
                 dtype=self._dtype,
-                adapter_on=adapter_on,
+                adapter_on=source.main.adapter,
+                mix=source.mixer(self._dtype),
                 on_progress=on_progress,
             )
         longest = max(len(prompts[job.prompt]) + job.limit for job in jobs)
-        decoder = Decoder(self._weights, blocks.backbone(self._model), adapter=adapter_on, max_length=longest)
-        rows = min(self._affordable_rows(longest), len(jobs))
+        rows = min(self._affordable_rows(source, longest), len(jobs))
+        decoder = source.decoder(longest)
         batch = Batch(decoder, prompts, jobs, streams, sampling, self._stop_ids, stops, rows)
         return batch.run(on_progress)
 
-    def _affordable_rows(self, longest: int) -> int:
-        shape = architecture_of(self._model.config).shape
-        per_token = 2 * shape.layers * shape.kv_heads * shape.head_dim * self._dtype.itemsize
-        return int(np.clip(self._cache_bytes // (per_token * longest), 1, self._max_rows))
-
-
-def decodes(model: Any) -> bool:
-    """Whether the decoder of this package runs ``model``; transformers' ``generate`` runs the others."""
-    if not is_llama_style(model) or not architecture_of(model.config).fixed_rope:
-        return False
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    parts = [*blocks.backbone(model).modules(), getattr(inner, "lm_head", None)]
-    return not any(
-        isinstance(part, AuxiliaryTrainingWrapper)  # its copy of a weight belongs to the adapter
-        or (isinstance(part, nn.Linear) and blocks.is_quantized(part))
-        for part in parts
-    )
+    def _affordable_rows(self, source: Source, longest: int) -> int:
+        per_row = source.bytes_per_token(self._dtype) * longest
+        return int(np.clip(self._cache_bytes // per_row, 1, self._max_rows))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from charter.engines.base import Engine, OnProgress, Sampling
+from charter.engines.base import Engine, Mixture, OnProgress, Sampling
 from charter.types import Group
 
 
@@ -15,7 +15,7 @@ def sample_prompts(
     n: int,
     sampling: Sampling,
     *,
-    policy: str = "policy",
+    policy: str | Mixture = "policy",
     on_progress: OnProgress | None = None,
 ) -> list[Group]:
     """``n`` completions of each prompt; groups keep the prompt's id, source and meta.

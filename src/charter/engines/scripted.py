@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from charter.data.render import end_of_turn_ids
-from charter.engines.base import OnProgress, Sampling, check_request
+from charter.engines.base import Mixture, OnProgress, Sampling, check_request
 from charter.engines.endings import StopTexts, completion
 from charter.errors import ServiceFault, UserError, did_you_mean
 from charter.types import Completion, Context, Group, Message, Sample
@@ -45,8 +45,8 @@ class ScriptedEngine:
         self.name = name
         self.calls = 0
 
-    def load_weights(self, policy: Any, version: int) -> None:
-        """Remember ``version``; a script has no weights."""
+    def load_weights(self, policy: Any, version: int, name: str = "policy") -> None:
+        """Remember ``version``; a script has no weights, and writes the same whoever is asked."""
         self._version = version
 
     def generate(
@@ -54,15 +54,17 @@ class ScriptedEngine:
         contexts: Sequence[Context],
         n: int,
         sampling: Sampling,
-        policy: str = "policy",
+        policy: str | Mixture = "policy",
         on_progress: OnProgress | None = None,
     ) -> list[Group]:
         """See :meth:`charter.engines.base.Engine.generate`; contexts without token ids need content.
 
         Raises:
             ServiceFault: the scripted fault.
-            UserError: the script has no answer for a context.
+            UserError: the script has no answer for a context, or a mixture is asked for.
         """
+        if isinstance(policy, Mixture):
+            raise UserError("a script is no distribution, so it cannot be mixed", fix="use a local engine")
         if self._fail_after is not None and self.calls >= self._fail_after:
             raise ServiceFault(f"the scripted engine fails after {self._fail_after} calls, as it was told to")
         self.calls += 1

@@ -8,7 +8,7 @@ when it has gone too far.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charter.engines.base import Sampling
@@ -55,7 +55,7 @@ class KLStop:
         self.history: list[tuple[int, float]] = []
         self._engine: LocalEngine | None = None
 
-    def after_step(self, policy: Policy, step: int, last: bool) -> HookResult:
+    def after_step(self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]) -> HookResult:
         """See :class:`charter.training.hooks.Hook`."""
         if step % self.every and not last:
             return NOTHING
@@ -67,11 +67,11 @@ class KLStop:
         finally:
             policy.model.train(was_training)
         self.history.append((step, found.mean))
-        metrics = {"kl": found.mean, "kl_stderr": found.stderr}
+        measured = {"kl": found.mean, "kl_stderr": found.stderr}
         if found.mean <= self.max_kl:
-            return HookResult(metrics, well=True)
+            return HookResult(measured, well=True)
         reason = f"KL {found.mean:.1f} nats per sequence exceeded max_kl {self.max_kl:g} at step {step}"
-        return HookResult(metrics, well=False, stop=Stop(reason, go_back=True))
+        return HookResult(measured, well=False, stop=Stop(reason, go_back=True))
 
     def state(self) -> Any:
         """Past measurements."""

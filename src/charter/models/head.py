@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 CHUNK = 1024
 """Most rows per product: it is at full speed, and a chunk of bf16 logits takes 100 MB at V = 49152."""
@@ -141,6 +142,25 @@ def entropy(
         logps = torch.log_softmax(_logits(hidden_U[rows], cast, temperature, softcap), dim=-1)
         out_U[rows] = -(logps.exp() * logps).sum(-1)
     return out_U
+
+
+def entropy_with_gradient(
+    hidden_U: Tensor, weight: Tensor, temperature: float = 1.0, softcap: float | None = None
+) -> Tensor:
+    """:func:`entropy` with gradient; each chunk of logits is computed again in the backward."""
+
+    def chunk(hidden: Tensor) -> Tensor:
+        logits = (hidden @ weight.to(hidden.dtype).T).float()
+        if softcap is not None:
+            logits = (logits / softcap).tanh() * softcap
+        logps = torch.log_softmax(logits / temperature, dim=-1)
+        return -(logps.exp() * logps).sum(-1)
+
+    parts = [
+        checkpoint(chunk, hidden_U[rows], use_reentrant=False)
+        for rows in _chunks(len(hidden_U), _chunk_rows(weight))
+    ]
+    return torch.cat(parts) if parts else hidden_U.new_zeros(0, dtype=torch.float32)
 
 
 @torch.no_grad()

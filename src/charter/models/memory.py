@@ -2,21 +2,22 @@
 
 What is counted is what the one forward keeps (:mod:`charter.models.score`): weights, gradients,
 AdamW's two moments, the copies of weights in the compute type, what each layer saves for the
-backward, and one chunk of the head's logits. Python and its libraries come on top.
+backward, and one chunk of the head's logits. Where the model writes its own data: the critic, the
+copy the sampler reads, and its keys and values. Python and its libraries come on top.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from charter.catalogue.entry import Entry
 from charter.catalogue.options import TrainOptions
-from charter.errors import UserError
-from charter.models.architecture import MODEL_TYPES
+from charter.catalogue.rollouts import RolloutOptions
+from charter.models.model_shape import ModelShape, Part, read_shape
+from charter.models.rollout_memory import critic, references, sampling
+
+__all__ = ["MemoryPlan", "ModelShape", "Part", "plan", "read_shape"]
 
 HEAD_ROWS, HEAD_CELLS = 1024, 1 << 26
 """Most rows and most logits of a chunk, as in :mod:`charter.models.head`."""
@@ -24,74 +25,7 @@ HEAD_ROWS, HEAD_CELLS = 1024, 1 << 26
 QUERY_BLOCK = 256
 """As in :mod:`charter.models.attention`."""
 
-_SANDWICH = ("gemma2", "gemma3_text")
-_HEAD_NORMS = ("qwen3", "gemma3_text")
-_TIED = ("gemma", "gemma2", "gemma3_text")
 _LINEAR_LAYERS = 7
-
-
-@dataclass(frozen=True, slots=True)
-class ModelShape:
-    """What ``config.json`` says of a model's size.
-
-    Attributes:
-        name: its model type.
-        width, layers, heads, kv_heads, head_dim, inner, vocabulary: as in transformers.
-        tied: the head is the embedding.
-        head_norms: queries and keys are normed per head.
-        norms: norms of a layer.
-        qkv_bias: queries, keys and values have biases.
-    """
-
-    name: str
-    width: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    inner: int
-    vocabulary: int
-    tied: bool
-    head_norms: bool = False
-    norms: int = 2
-    qkv_bias: bool = False
-
-    @property
-    def linear(self) -> tuple[tuple[int, int], ...]:
-        """``(in, out)`` of a layer's matrices."""
-        q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        d, f = self.width, self.inner
-        return ((d, q), (d, kv), (d, kv), (q, d), (d, f), (d, f), (f, d))
-
-    @property
-    def matrices(self) -> int:
-        """Weights of the matrices inside the layers."""
-        return self.layers * sum(a * b for a, b in self.linear)
-
-    @property
-    def embeddings(self) -> int:
-        """Weights of embedding and head."""
-        return self.vocabulary * self.width * (1 if self.tied else 2)
-
-    @property
-    def parameters(self) -> int:
-        """All weights."""
-        biases = (self.heads + 2 * self.kv_heads) * self.head_dim if self.qkv_bias else 0
-        per_layer = self.norms * self.width + (2 * self.head_dim if self.head_norms else 0) + biases
-        return self.embeddings + self.matrices + self.layers * per_layer + self.width
-
-    def adapter(self, rank: int) -> int:
-        """Weights of a LoRA adapter on every matrix inside the layers."""
-        return self.layers * sum(rank * (a + b) for a, b in self.linear)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One line of a plan: how many bytes, and why."""
-
-    name: str
-    bytes: int
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,37 +53,6 @@ class MemoryPlan:
         return {"title": self.title, "chosen": self.chosen, "total": self.total, "parts": parts}
 
 
-def read_shape(folder: Path) -> ModelShape | None:
-    """The shape of the model in ``folder``; None where the one forward does not compute its kind.
-
-    Raises:
-        UserError: ``config.json`` lacks a size.
-    """
-    path = folder / "config.json"
-    config: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    kind = str(config.get("model_type"))
-    if kind not in MODEL_TYPES:
-        return None
-    try:
-        heads, width = int(config["num_attention_heads"]), int(config["hidden_size"])
-        return ModelShape(
-            name=kind,
-            width=width,
-            layers=int(config["num_hidden_layers"]),
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_dim=int(config.get("head_dim") or width // heads),
-            inner=int(config["intermediate_size"]),
-            vocabulary=int(config["vocab_size"]),
-            tied=bool(config.get("tie_word_embeddings", kind in _TIED)),
-            head_norms=kind in _HEAD_NORMS,
-            norms=4 if kind in _SANDWICH else 2,
-            qkv_bias=kind == "qwen2",
-        )
-    except KeyError as missing:
-        raise UserError(f"the model's config says no {missing.args[0]}", where=str(path)) from None
-
-
 def plan(
     shape: ModelShape,
     options: TrainOptions,
@@ -163,7 +66,7 @@ def plan(
     Args:
         shape: of the model.
         options: ``tokens_per_microbatch``, ``bf16``, LoRA and quantisation decide.
-        entry: the algorithm; its reference and reward head are counted.
+        entry: the algorithm; its reference, reward head, critic and sampler are counted.
         lora: plan an adapter, or full fine-tuning; None = what ``options`` say.
         length: tokens of a typical sample, for attention; None = ``max_length``, at most a micro-batch.
     """
@@ -172,9 +75,11 @@ def plan(
     rank = options.lora_r if adapted else 0
     head = shape.width if entry is not None and entry.trains == "reward" else 0
     trained = (shape.adapter(rank) if adapted else shape.parameters) + head
+    online = entry is not None and isinstance(options, RolloutOptions)
+    others = _beside_rollouts if online else _others
     parts = (
         *_weights(shape, options, adapted, c),
-        *_others(entry, options, trained, head),
+        *others(shape, entry, options, adapted, trained, head),
         Part("gradients", 4 * trained, f"float32, {_count(trained)} trained weights"),
         Part("optimizer", 8 * trained, "AdamW: two moments in float32"),
         _activations(shape, options, c, rank, length),
@@ -199,7 +104,22 @@ def _weights(shape: ModelShape, options: TrainOptions, adapted: bool, c: int) ->
     return Part("policy", c * shape.parameters, f"{kind}, frozen"), adapter
 
 
-def _others(entry: Entry | None, options: TrainOptions, trained: int, head: int) -> tuple[Part, ...]:
+def _beside_rollouts(
+    shape: ModelShape, entry: Entry | None, options: TrainOptions, adapted: bool, trained: int, head: int
+) -> tuple[Part, ...]:
+    """Reference, reward models, critic and sampler of a run that makes its own data."""
+    assert entry is not None and isinstance(options, RolloutOptions)
+    return (
+        references(shape, entry, options, adapted, trained),
+        Part("reward model", 0, "on top: the models that reward_funcs name"),
+        critic(shape, entry, options, adapted),
+        *sampling(shape, entry, options, adapted),
+    )
+
+
+def _others(
+    shape: ModelShape, entry: Entry | None, options: TrainOptions, adapted: bool, trained: int, head: int
+) -> tuple[Part, ...]:
     """Reference, reward model and critic: what training holds beside the policy."""
     kind = "none" if entry is None else entry.reference
     if getattr(options, "sync_ref_model", False):

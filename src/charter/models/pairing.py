@@ -41,13 +41,14 @@ class Reference:
         return cls(frozen.eval())
 
     @torch.no_grad()
-    def logps(self, policy: Policy, packed: Packed) -> Tensor:
-        """Log-probs of the scored tokens under the reference, ``(N,)``."""
+    def logps(self, policy: Policy, packed: Packed, temperature: float = 1.0) -> Tensor:
+        """Log-probs of the scored tokens under the reference, ``(N,)``; logits divided by ``temperature``."""
+        dtype = policy.compute_dtype
         if self.model is not None:
-            out = score(self.model, packed, compute_dtype=policy.compute_dtype)
+            out = score(self.model, packed, compute_dtype=dtype, temperature=temperature)
         else:
             with adapter_off(policy.model) as model:
-                out = score(model, packed, compute_dtype=policy.compute_dtype)
+                out = score(model, packed, compute_dtype=dtype, temperature=temperature)
         assert out.logps_N is not None
         return out.logps_N
 

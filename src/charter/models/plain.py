@@ -7,6 +7,7 @@ Hessian-vector products need it.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,24 @@ def logits(model: Any, packed: Packed, compute_dtype: torch.dtype = torch.float3
     return picked
 
 
+def logits_at(model: Any, packed: Packed, rows: Ints) -> Tensor:
+    """Logits at some rows of the packed stream, ``(R, V)`` float32, the head applied to few others.
+
+    Only the columns of the padded batch in which a row was asked for go through the head.
+    """
+    _refuse_virtual_tokens(model)
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if "logits_to_keep" not in inspect.signature(inner.forward).parameters:
+        out, at = _forward(model, packed, rows, torch.float32)
+    else:
+        columns = np.unique(_leaf_rows(packed)[1][rows, 1])
+        keep = torch.from_numpy(columns).to(next(model.parameters()).device)
+        out, (row, column) = _forward(model, packed, rows, torch.float32, logits_to_keep=keep)
+        at = (row, torch.searchsorted(keep, column.contiguous()))
+    picked: Tensor = out.logits[at]
+    return picked
+
+
 def hidden(model: Any, packed: Packed, rows: Ints, compute_dtype: torch.dtype = torch.float32) -> Tensor:
     """Final hidden states at some rows of the packed stream, through the backbone alone."""
     _refuse_virtual_tokens(model)
@@ -38,7 +57,7 @@ def hidden(model: Any, packed: Packed, rows: Ints, compute_dtype: torch.dtype = 
 
 
 def _forward(
-    model: Any, packed: Packed, rows: Ints, compute_dtype: torch.dtype
+    model: Any, packed: Packed, rows: Ints, compute_dtype: torch.dtype, **more: Tensor
 ) -> tuple[Any, tuple[Tensor, Tensor]]:
     """A right-padded forward, and where the rows of the packed stream are in it."""
     device = next(model.parameters()).device
@@ -54,6 +73,7 @@ def _forward(
             input_ids=torch.from_numpy(ids).to(device),
             attention_mask=torch.from_numpy(mask).to(device),
             use_cache=False,
+            **more,
         )
     at = where_T[rows]
     return out, (torch.from_numpy(at[:, 0]).to(device), torch.from_numpy(at[:, 1]).to(device))

@@ -28,9 +28,12 @@ from charter.models.architecture import Architecture, architecture_of, find_arch
 from charter.models.attention import AttentionPlan, attend, plans_of
 from charter.progress import say
 
-Output = Literal["logps", "entropy", "squared_probs", "top", "reward"]
+Output = Literal["logps", "entropy", "entropy_gradient", "squared_probs", "top", "reward", "values"]
 
 _LOGPS: tuple[Output, ...] = ("logps",)
+
+VALUES: tuple[Output, ...] = ("values",)
+"""All that is asked of a critic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,11 @@ class Outputs:
 
     Attributes:
         logps_N: log-prob of each scored token; carries gradient.
-        entropy_N: entropy of the distribution it was drawn from, nats.
+        entropy_N: entropy of the distribution it was drawn from, nats; carries gradient where
+            ``entropy_gradient`` was asked for.
         squared_probs_N: sum of the squared probabilities of that distribution.
         reward_RZ: the reward head at ``packed.read_R``; carries gradient.
+        values_N: the reward head at the state before each scored token; carries gradient.
         top_logps_NK: the K highest log-probs of that distribution, descending.
         top_ids_NK: the tokens that have them, int64.
     """
@@ -50,6 +55,7 @@ class Outputs:
     entropy_N: Tensor | None = None
     squared_probs_N: Tensor | None = None
     reward_RZ: Tensor | None = None
+    values_N: Tensor | None = None
     top_logps_NK: Tensor | None = None
     top_ids_NK: Tensor | None = None
 
@@ -71,8 +77,8 @@ def score(
         model: a causal language model of transformers, plain or with a LoRA adapter.
         packed: from :func:`charter.data.packing.pack`.
         outputs: names of :class:`Outputs` fields, without the shape suffix; ``top`` gives both
-            fields of that name. ``reward`` needs a model with a reward head
-            (:mod:`charter.models.reward`).
+            fields of that name. ``reward`` and ``values`` need a model with a reward head
+            (:mod:`charter.models.reward`), ``values`` one with a single dimension.
         compute_dtype: type of activations and matrix products; softmax, norms,
             residual stream and outputs are float32.
         temperature: logits are divided by it; the sampling temperature for rollouts.
@@ -87,8 +93,15 @@ def score(
         found["reward_RZ"] = reward.read(model, _normed(model, stream, packed.read_R, compute_dtype))
     if set(outputs) - {"reward"}:
         hidden_U = _normed(model, stream, packed.predictor_U, compute_dtype)
+        if "values" in outputs:
+            found["values_N"] = _values(model, hidden_U, packed)
         found |= _distributions(model, hidden_U, packed, outputs, temperature, top_k)
     return Outputs(**found)
+
+
+def _values(model: nn.Module, hidden_U: Tensor, packed: Packed) -> Tensor:
+    """The critic at the state before each scored token, ``(N,)``."""
+    return reward.read(model, hidden_U)[:, 0][torch.from_numpy(packed.unique_N).to(hidden_U.device)]
 
 
 def _distributions(
@@ -101,13 +114,17 @@ def _distributions(
 ) -> dict[str, Tensor]:
     """What was asked for of the next-token distributions."""
     unique_N = torch.from_numpy(packed.unique_N).to(hidden_U.device)
+    found: dict[str, Tensor] = {}
+    if set(outputs) <= {"reward", "values"}:
+        return found
     weight, softcap = blocks.head_weight(model), final_softcap(model)
-    found = {}
     if "logps" in outputs:
         label_U = torch.from_numpy(packed.label_U).to(hidden_U.device)
         found["logps_N"] = head.log_probs(hidden_U, weight, label_U, temperature, softcap)[unique_N]
     if "entropy" in outputs:
         found["entropy_N"] = head.entropy(hidden_U, weight, temperature, softcap)[unique_N]
+    if "entropy_gradient" in outputs:
+        found["entropy_N"] = head.entropy_with_gradient(hidden_U, weight, temperature, softcap)[unique_N]
     if "squared_probs" in outputs:
         found["squared_probs_N"] = head.squared_probs(hidden_U, weight, temperature, softcap)[unique_N]
     if "top" in outputs:
@@ -232,11 +249,14 @@ def _padded(
     top_k: int,
 ) -> Outputs:
     """:func:`score` through the forward of transformers."""
-    if "reward" in outputs:
-        if set(outputs) != {"reward"}:
+    if {"reward", "values"} & set(outputs):
+        if len(set(outputs)) > 1:
             raise EnvironmentFault(
                 f"{model.config.model_type} models give rewards or log-probs, not both in one forward"
             )
+        if "values" in outputs:
+            hidden_U = plain.hidden(model, packed, packed.predictor_U, compute_dtype)
+            return Outputs(values_N=_values(model, hidden_U, packed))
         hidden_R = plain.hidden(model, packed, packed.read_R, compute_dtype)
         return Outputs(reward_RZ=reward.read(model, hidden_R))
     logps = torch.log_softmax(plain.logits(model, packed, compute_dtype).float() / temperature, dim=-1)
@@ -248,6 +268,8 @@ def _padded(
     fixed = logps.detach()
     if "entropy" in outputs:
         found["entropy_N"] = -(fixed.exp() * fixed).sum(-1)[unique_N]
+    if "entropy_gradient" in outputs:
+        found["entropy_N"] = -(logps.exp() * logps).sum(-1)[unique_N]
     if "squared_probs" in outputs:
         found["squared_probs_N"] = (2 * fixed).exp().sum(-1)[unique_N]
     if "top" in outputs:

@@ -31,10 +31,7 @@ def prepare_for_training(policy: Policy, options: TrainOptions, dimensions: int 
         EnvironmentFault: load_in_4bit without bitsandbytes.
     """
     _check_quantization(policy, options)
-    if policy.has_adapter:
-        _cast_weights(policy.model, torch.float32)
-        policy.model = policy.model.merge_and_unload()
-        policy.derived = True
+    merge_adapter(policy)
     policy.compute_dtype = torch.bfloat16 if options.bf16 else torch.float32
     if dimensions is not None:
         policy.model = _rewarding(policy, dimensions, options.seed)
@@ -53,6 +50,14 @@ def prepare_for_training(policy: Policy, options: TrainOptions, dimensions: int 
         policy.model.requires_grad_(True)
         # No token goes without gradient: the padding token may be the end-of-turn token.
         policy.model.get_input_embeddings().padding_idx = None
+        policy.derived = True
+
+
+def merge_adapter(policy: Policy) -> None:
+    """Make the adapter the policy carries, if any, part of its weights."""
+    if policy.has_adapter:
+        _cast_weights(policy.model, torch.float32)
+        policy.model = policy.model.merge_and_unload()
         policy.derived = True
 
 

@@ -221,12 +221,17 @@ class Term:
         metrics: sums to be divided by ``count`` over the step, detached.
         ratios: pairs of sums, the first to be divided by the second over the step, detached;
             left out where the second is 0.
+        maxima: the largest over the step is reported.
+        moments: sum, sum of squares and number of entries; mean and standard deviation over the step
+            are reported.
     """
 
     total: Tensor
     count: float
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
     ratios: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    maxima: Mapping[str, Tensor] = field(default_factory=dict)
+    moments: Mapping[str, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
 
 
 class Objective(Protocol):

@@ -33,6 +33,10 @@ def _empty() -> Tensor:
     return torch.empty(0)
 
 
+def _empty_bool() -> Tensor:
+    return torch.empty(0, dtype=torch.bool)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Who is in the batch, and what has been said about them.
@@ -55,6 +59,8 @@ class Layout:
         step_sample_S: which sample each judged step belongs to, ascending.
         step_value_S: what was said about the step (a label 1 or 0, a share of successes).
         step_weight_S: how much each step counts.
+        by_reference_B: samples that the reference wrote, bool.
+        version_B: optimizer steps that the weights which sampled had taken.
     """
 
     sample_N: Tensor
@@ -73,6 +79,8 @@ class Layout:
     step_sample_S: Tensor = field(default_factory=_empty_long)
     step_value_S: Tensor = field(default_factory=_empty)
     step_weight_S: Tensor = field(default_factory=_empty)
+    by_reference_B: Tensor = field(default_factory=_empty_bool)
+    version_B: Tensor = field(default_factory=_empty_long)
 
     def to(self, device: torch.device | str) -> Layout:
         """The same on ``device``."""

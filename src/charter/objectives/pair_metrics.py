@@ -13,6 +13,7 @@ from charter.objectives.base import Scored
 def pair_metrics(scored: Scored, beta: float) -> dict[str, Tensor]:
     """Weighted sums over pairs: implicit rewards with margin and accuracy, log-probs and lengths.
 
+    Accuracy is the probability that the order of the rewards is right, as the data say it.
     The reward is ``beta`` times the summed log-ratio whatever the loss, so that runs of different
     losses can be compared. ``logps/chosen`` falling while the margin grows is likelihood displacement.
     """
@@ -27,10 +28,16 @@ def reward_metrics(scored: Scored, reward_B: Tensor) -> dict[str, Tensor]:
         "rewards/chosen": better_P,
         "rewards/rejected": worse_P,
         "rewards/margins": better_P - worse_P,
-        "rewards/accuracies": (better_P > worse_P).float(),
+        "rewards/accuracies": accuracy(better_P, worse_P, scored.layout.probability_P),
         "logps/chosen": scored.better(scored.logps_B),
         "logps/rejected": scored.worse(scored.logps_B),
         "length/chosen": scored.better(scored.lengths_B),
         "length/rejected": scored.worse(scored.lengths_B),
     }
     return {name: (x_P * scored.layout.weight_P).sum() for name, x_P in per_pair.items()}
+
+
+def accuracy(better_P: Tensor, worse_P: Tensor, probability_P: Tensor) -> Tensor:
+    """Probability that each pair is in the order its rewards give it, ``(P,)``; equal rewards are wrong."""
+    right_P, wrong_P = (better_P > worse_P).float(), (better_P < worse_P).float()
+    return probability_P * right_P + (1 - probability_P) * wrong_P

@@ -263,9 +263,15 @@ class SLiCNLL:
 
 
 def better_weight(layout: Layout) -> Tensor:
-    """How much each sample counts as the better side of pairs, ``(B,)``."""
+    """How much each sample counts as the better side of pairs, ``(B,)``.
+
+    A pair that holds with probability p counts as p of itself and 1 - p of its opposite, here as in
+    the losses on pairs.
+    """
+    better_P, worse_P = layout.pairs_P2.unbind(1)
+    right_P = layout.weight_P * layout.probability_P
     zeros_B = torch.zeros_like(layout.weight_B)
-    return zeros_B.index_add(0, layout.pairs_P2[:, 0], layout.weight_P)
+    return zeros_B.index_add(0, better_P, right_P).index_add(0, worse_P, layout.weight_P - right_P)
 
 
 def marked_weight(layout: Layout) -> Tensor:

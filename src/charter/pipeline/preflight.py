@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from charter.constitution import Constitution
@@ -12,6 +15,7 @@ from charter.models.check import check_checkpoint
 from charter.models.hub import is_hub_id
 from charter.models.named import NAMED
 from charter.pipeline.recipe import Recipe
+from charter.types import Group
 
 
 def preflight(recipe: Recipe) -> dict[str, Any]:
@@ -70,17 +74,43 @@ def _check_principles(stage: Any, constitution: Constitution, where: str) -> Non
 
 def _check_train(recipe: Recipe, number: int, stage: Any, found: dict[str, Any]) -> None:
     from charter.catalogue import lookup
-    from charter.pipeline.training_data import read_data
+    from charter.catalogue.actor_critic import PPOPtxOptions
+    from charter.pipeline.rewarded_prompts import beside
+    from charter.pipeline.training_data import load_data
 
-    entry = lookup(stage.algorithm)
+    entry, options, base = lookup(stage.algorithm), recipe.options[number], recipe.path.parent
+    called = f"train {stage.name}" if stage.name else "train"
+    asked: dict[str, set[str]] = {}
     for name in ("data", "eval_data"):
         if getattr(stage, name) is not None:
-            data = str(recipe.file(getattr(stage, name)))
-            found[f"train {name}"] = len(read_data(data, entry, recipe.options[number]).groups)
+            loaded = load_data(recipe.source(getattr(stage, name)), entry, options, base)
+            found[f"{called} {name}"] = len(loaded.groups)
+            asked[name] = _texts(loaded.groups)
+            _check_rewards(options, base, loaded.groups)
+    if entry.rollouts is not None and len(asked) == 2:
+        _refuse_shared(asked["data"] & asked["eval_data"], f"{recipe.path}: stage {number} (train)")
+    if isinstance(options, PPOPtxOptions):
+        found[f"{called} ptx_data"] = len(load_groups(beside(base, options.ptx_data), "sft").groups)
     if stage.objective is not None:
         file = recipe.file(stage.objective.rpartition(":")[0])
         if not file.is_file():
             raise ConfigError("no such file", where=f"objective: {file}")
+
+
+def _check_rewards(options: Any, base: Path, groups: Sequence[Group]) -> None:
+    """The rewards that are there already; those an earlier stage trains are checked by their names."""
+    from charter.catalogue.rollouts import RolloutOptions
+    from charter.pipeline.rewarded_prompts import rewards_of
+    from charter.pipeline.stage_models import without_models
+
+    if not isinstance(options, RolloutOptions):
+        return
+    there = without_models(options)
+    assert isinstance(there, RolloutOptions)
+    if options.reward_funcs and not there.reward_funcs:
+        return
+    with closing(rewards_of(there, base, {})) as rewards:
+        rewards.check(groups)
 
 
 def _check_overlap(recipe: Recipe, found: dict[str, Any]) -> None:
@@ -89,15 +119,23 @@ def _check_overlap(recipe: Recipe, found: dict[str, Any]) -> None:
     for kind, stage in recipe.stages:
         if kind in ("sample", "evaluate"):
             groups = load_groups(str(recipe.file(stage.prompts)), "prompts").groups
-            texts[kind] = {g.samples[0].context.text.strip().lower() for g in groups}
-    shared = texts.get("sample", set()) & texts.get("evaluate", set())
+            texts[kind] = _texts(groups)
+    _refuse_shared(texts.get("sample", set()) & texts.get("evaluate", set()), str(recipe.path))
+    found["prompts in both files"] = 0
+
+
+def _texts(groups: Sequence[Group]) -> set[str]:
+    return {group.samples[0].context.text.strip().lower() for group in groups}
+
+
+def _refuse_shared(shared: set[str], where: str) -> None:
     if shared:
         raise ConfigError(
             f"{len(shared)} held-out prompts are also training prompts, e.g. {min(shared)!r}",
-            where=str(recipe.path),
-            fix="remove them from one of the files",
+            where=where,
+            fix="remove them from one of the files (or take a seed far from the other: tasks of near seeds "
+            "are the same ones)",
         )
-    found["prompts in both files"] = 0
 
 
 def _check_model(recipe: Recipe) -> None:

@@ -27,7 +27,9 @@ from charter.catalogue.distillation import DistillationOptions
 from charter.catalogue.from_trl import explain_trl
 from charter.config import Config, read_yaml, validate
 from charter.data.teacher_context import resolved
+from charter.environments.tasks import is_task_spec
 from charter.errors import ConfigError, did_you_mean
+from charter.pipeline.stage_models import NAME, check_names
 
 
 class SampleStage(Config):
@@ -89,6 +91,11 @@ class TrainStage(BaseModel):
 
     algorithm: str
     """Name in ``charter algorithms``."""
+    name: str | None = Field(None, pattern=f"^{NAME}$")
+    """What later train stages call the trained model: ``{name}`` in their model, reward_funcs and
+    critic_model. Needed where a recipe trains more than once."""
+    model: str | None = None
+    """The model to start from, such as ``{sft}``; None = the recipe's."""
     data: str | None = None
     """A data file; None = the pairs the stages before made."""
     eval_data: str | None = None
@@ -215,6 +222,14 @@ class Recipe:
         path = Path(name).expanduser()
         return path if path.is_absolute() else self.path.parent / path
 
+    def source(self, name: str) -> str:
+        """A path written in the recipe, or a spec of tasks as it is."""
+        return name if is_task_spec(name) else str(self.file(name))
+
+    def starts_from_a_stage(self) -> bool:
+        """Whether some stage trains on from a model that an earlier one made."""
+        return any(kind == "train" and stage.model is not None for kind, stage in self.stages)
+
     def model_source(self) -> str:
         """What to load: a folder beside the recipe, or a name."""
         beside = self.file(self.head.model)
@@ -303,18 +318,29 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
+def _check_source(stage: TrainStage, seen: set[str], place: str) -> None:
+    """A train stage without data trains on the pairs made before it, or on what an environment makes."""
+    entry = ENTRIES.get(stage.algorithm)
+    if entry is not None and entry.rollouts is not None:
+        if "environment" not in stage.given:
+            raise ConfigError(f"{entry.name} needs `data` (prompts), or an environment", where=place)
+    elif "compare" not in seen:
+        raise ConfigError("train needs `data`, or compare before it", where=place)
+
+
 def _check_order(stages: list[tuple[str, Any]], head: RecipeHead, where: str) -> None:
     """A stage that needs another must come after it."""
+    check_names([(at, stage) for at, (kind, stage) in enumerate(stages, start=1) if kind == "train"], where)
     seen: set[str] = set()
     for number, (kind, stage) in enumerate(stages, start=1):
         place = f"{where}: stage {number} ({kind})"
-        if kind in seen:
+        if kind in seen and kind != "train":
             raise ConfigError(f"{kind} appears twice; one of each in a recipe", where=place)
         for need in _NEEDS.get(kind, ()):
             if need not in seen:
                 raise ConfigError(f"{kind} needs {need} before it", where=place)
-        if kind == "train" and stage.data is None and "compare" not in seen:
-            raise ConfigError("train needs `data`, or compare before it", where=place)
+        if kind == "train" and stage.data is None:
+            _check_source(stage, seen, place)
         if kind in ("judge", "evaluate") and head.constitution is None:
             raise ConfigError(f"{kind} needs a constitution", where=where, fix="add `constitution: FILE`")
         if kind == "sample" and stage.guided and head.constitution is None:

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import charter
+from charter.catalogue import lookup
 from charter.constitution import Constitution
 from charter.errors import CharterError, Interrupted
 from charter.interrupt import graceful
 from charter.pipeline.preflight import preflight
 from charter.pipeline.recipe import Recipe
+from charter.pipeline.rewarded_prompts import reward_file
 from charter.pipeline.stage import DONE, Context, StageRunner
 from charter.pipeline.stages import compare, evaluate, judge, report, sample, train
 from charter.progress import say
@@ -72,9 +74,11 @@ def run_recipe(recipe: Recipe, directory: Path, *, fresh: bool = False) -> dict[
         for number, (kind, options) in enumerate(recipe.stages, start=1):
             key = _key(key, recipe, kind, options)
             context = Context(recipe, run, number, run.stage(number, kind), dict(results), dict(folders))
-            results[kind] = _run_stage(context, kind, options, key)
-            folders[kind] = context.directory
-            _show(run, kind, context.directory)
+            result = _run_stage(context, kind, options, key)
+            for label in _labels(kind, options):
+                results[label], folders[label] = result, context.directory
+            if kind in folders:
+                _show(run, kind, folders[kind])
             if stop.requested and number < len(recipe.stages):
                 raise Interrupted(
                     f"stopped after stage {number} ({kind}), which is saved",
@@ -86,9 +90,17 @@ def run_recipe(recipe: Recipe, directory: Path, *, fresh: bool = False) -> dict[
     return {"stages": results, "exit_code": exit_code, "path": str(run.path)}
 
 
+def _labels(kind: str, options: Any) -> list[str]:
+    """What later stages find a stage's results under; a reward model is not what a recipe is about."""
+    name = getattr(options, "name", None)
+    policy = kind != "train" or lookup(options.algorithm).trains == "policy"
+    return [*([kind] if policy else []), *([name] if name else [])]
+
+
 def _run_stage(context: Context, kind: str, options: Any, key: str) -> dict[str, Any]:
     total = len(context.recipe.stages)
-    title = f"[{context.number}/{total}] {kind}"
+    name = getattr(options, "name", None)
+    title = f"[{context.number}/{total}] {kind}" + (f" {name}" if name else "")
     stored = read_json(context.directory / KEY) or {}
     if stored.get("key") != key:
         if stored:
@@ -117,10 +129,14 @@ def _key(before: str, recipe: Recipe, kind: str, options: Any) -> str:
     """Identity of everything that decides a stage's result."""
     values = options.model_dump(mode="json")
     files = {}
-    for name in ("prompts", "data", "eval_data", "unrelated"):
+    for name in ("prompts", "data", "eval_data", "unrelated", "ptx_data"):
         path = recipe.file(values[name]) if values.get(name) else None
         if path is not None and path.is_file():
             files[name] = sha256_file(path)
+    for spec in values.get("reward_funcs") or ():
+        path = recipe.file(reward_file(spec))
+        if path.is_file():
+            files[spec] = sha256_file(path)
     if values.get("objective"):
         files["objective"] = sha256_file(recipe.file(values["objective"].rpartition(":")[0]))
     guided = kind == "sample" and values.get("guided")

@@ -26,8 +26,9 @@ class Context:
         run: the run directory.
         number: this stage, 1-based.
         directory: this stage's folder.
-        results: summaries of the stages before, by kind.
-        folders: their folders, by kind.
+        results: summaries of the stages before, by kind, and by name where they have one; ``train`` is
+            the last that trained a policy.
+        folders: their folders, likewise.
         started: monotonic start of the stage.
     """
 
@@ -45,11 +46,11 @@ class Context:
             raise UserError("the recipe names no constitution", where=str(self.recipe.path))
         return Constitution.load(self.recipe.file(self.recipe.head.constitution))
 
-    def policy(self) -> Policy:
-        """The recipe's model, as it was before training."""
+    def policy(self, model: str | None = None) -> Policy:
+        """``model``, a folder or a name; None = the recipe's model, as it was before training."""
         from charter.models.load import load
 
-        return load(self.recipe.model_source(), bf16=self.recipe.head.bf16)
+        return load(model or self.recipe.model_source(), bf16=self.recipe.head.bf16)
 
     def finish(self, summary: Mapping[str, Any]) -> dict[str, Any]:
         """Write what the stage found; it is done from here on."""

@@ -11,6 +11,7 @@ from charter.catalogue import Entry, TrainOptions, lookup
 from charter.catalogue.distillation import DistillationOptions
 from charter.catalogue.options import MovingReference
 from charter.catalogue.other_reference import StepwiseOptions
+from charter.catalogue.rollouts import RolloutOptions
 from charter.data.prepare import Prepared
 from charter.data.teacher_context import resolved
 from charter.errors import ConfigError
@@ -19,13 +20,16 @@ from charter.feedback.reward import measure_scale
 from charter.models.policy import Policy
 from charter.models.reward_scale import RewardScale
 from charter.objectives.base import Need
+from charter.pipeline.online import eyes_on, online_run
+from charter.pipeline.rewarded_prompts import Functions
 from charter.pipeline.stepwise import train_in_stages
-from charter.pipeline.training_data import arranged, read_data, rendered, with_answers
+from charter.pipeline.training_data import arranged, load_data, rendered, with_answers
 from charter.progress import say
 from charter.rundir import sha256_file, sha256_json
 from charter.training.batch import Columns
 from charter.training.hooks import Hook
 from charter.training.loop import Loop, Resume
+from charter.training.online import OnlineRun
 from charter.training.references import ReferencePlan
 from charter.training.step import WeightedTerm
 from charter.training.teacher import Teacher, teacher_of
@@ -46,6 +50,9 @@ class TrainRequest:
         objective: ``mine.py:MyLoss`` in place of the algorithm's loss.
         objective_options: its options.
         resume: ``auto`` continues an interrupted run in the same directory.
+        base: what files that options name are relative to.
+        functions: reward functions in memory, by the names ``reward_funcs`` has for them.
+        hooks: further ones, such as a measurement of one's own.
     """
 
     algorithm: str
@@ -56,6 +63,9 @@ class TrainRequest:
     objective: str | None = None
     objective_options: Mapping[str, Any] = field(default_factory=dict)
     resume: Resume = "auto"
+    base: Path = Path()
+    functions: Functions = field(default_factory=dict)
+    hooks: Sequence[Hook] = ()
 
 
 def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, Any]:
@@ -68,24 +78,30 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
     if isinstance(request.options, DistillationOptions):
         request = replace(request, options=resolved(request.options))
     terms = _terms(entry, request)
-    loaded = read_data(request.data, entry, request.options, sampled=request.sampled)
+    loaded = load_data(request.data, entry, request.options, request.base, sampled=request.sampled)
     prepared = rendered(with_answers(loaded, policy, request.options, directory), policy, request.options)
     for line in prepared.report.lines():
         say(f"data: {line}")
     held_out: Sequence[Group] = ()
     if request.eval_data is not None:
-        loaded = read_data(request.eval_data, entry, request.options)
+        loaded = load_data(request.eval_data, entry, request.options, request.base)
         loaded = with_answers(loaded, policy, request.options, directory)
         held_out = arranged(rendered(loaded, policy, request.options).groups, entry, request.options, policy)
     directory.mkdir(parents=True, exist_ok=True)
     groups = arranged(prepared.groups, entry, request.options, policy)
-    _say_trained(groups, prepared.report.trained_tokens)
+    if entry.rollouts is None:
+        _say_trained(groups, prepared.report.trained_tokens)
     fingerprint = _fingerprint(request, policy)
+
+    online = _online(entry, request, groups, policy)
 
     def make_loop(groups: Sequence[Group], directory: Path, stage: str) -> Loop:
         hooks: list[Hook] = []
+        if online is not None:
+            hooks += eyes_on(online, held_out, policy)
         if request.options.max_kl is not None:
             hooks.append(_kl_stop(policy, prepared, request.options))
+        hooks += request.hooks
         return Loop(
             policy,
             terms,
@@ -93,17 +109,22 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
             groups,
             directory,
             data_fingerprint=sha256_json([fingerprint, stage]) if stage else fingerprint,
-            eval_groups=held_out,
+            eval_groups=held_out if online is None else (),
+            online=online,
             hooks=hooks,
             reference=_reference_plan(entry, request.options),
             teacher=_teacher(policy, request.options),
             dimensions=_dimensions(terms, groups) if entry.trains == "reward" else None,
         )
 
-    if isinstance(request.options, StepwiseOptions):
-        result = train_in_stages(policy, groups, request.options, directory, make_loop, request.resume)
-    else:
-        result = make_loop(groups, directory, "").run(request.resume)
+    try:
+        if isinstance(request.options, StepwiseOptions):
+            result = train_in_stages(policy, groups, request.options, directory, make_loop, request.resume)
+        else:
+            result = make_loop(groups, directory, "").run(request.resume)
+    finally:
+        if online is not None:
+            online.close()
     if entry.trains == "reward" and any(Need.REWARD in term.objective.needs for term in terms):
         _normalise(policy, directory / "model", groups, held_out, request.options)
     report = prepared.report
@@ -120,6 +141,16 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
         "options": request.options.model_dump(mode="json"),
         "line": f"{result.steps} of {result.planned} steps, stopped by: {result.stopped_by}",
     }
+
+
+def _online(
+    entry: Entry, request: TrainRequest, prompts: Sequence[Group], policy: Policy
+) -> OnlineRun | None:
+    """The rollouts, where the algorithm trains on its own samples."""
+    if entry.rollouts is None:
+        return None
+    assert isinstance(request.options, RolloutOptions)
+    return online_run(entry, request.options, prompts, policy, request.base, request.functions)
 
 
 def _terms(entry: Entry, request: TrainRequest) -> tuple[WeightedTerm, ...]:
@@ -183,7 +214,7 @@ def _fingerprint(request: TrainRequest, policy: Policy) -> str:
     path = Path(data) if isinstance(data, (str, Path)) else None
     if path is not None and path.is_file():
         identity = sha256_file(path)
-    elif path is not None:
+    elif path is not None or data is None:
         identity = str(data)
     else:
         identity = sha256_json([dict(row) for row in data])

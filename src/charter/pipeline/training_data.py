@@ -9,13 +9,18 @@ from typing import Any
 
 from charter.catalogue import Entry, TrainOptions
 from charter.catalogue.distillation import OnPolicyDistillationOptions
+from charter.catalogue.rollouts import RolloutOptions
 from charter.data.formats import Kind, LoadedData, load_groups
 from charter.data.prepare import Prepared, prepare
+from charter.errors import ConfigError
 from charter.models.policy import Policy
 from charter.pipeline.on_policy import answered
+from charter.pipeline.rewarded_prompts import prompts_of
 from charter.records import is_groups_file, read_groups
 from charter.training.terms import by_name
 from charter.types import Group
+
+_HERE = Path()
 
 
 def read_data(data: Any, entry: Entry, options: TrainOptions, *, sampled: bool = False) -> LoadedData:
@@ -34,6 +39,30 @@ def read_data(data: Any, entry: Entry, options: TrainOptions, *, sampled: bool =
         return loaded
     changed: LoadedData = by_name(entry.rows)(loaded, options)
     return changed
+
+
+def load_data(
+    data: Any, entry: Entry, options: TrainOptions, base: Path = _HERE, *, sampled: bool = False
+) -> LoadedData:
+    """Groups to train on, or the prompts that an online algorithm samples.
+
+    Args:
+        data: see :func:`read_data`; None = the prompts an environment makes.
+        entry: of the catalogue.
+        options: its options.
+        base: what an environment's file is relative to.
+        sampled: ``data`` is a file of sampled groups, with token ids.
+
+    Raises:
+        DataError: a mistake in the data, found without a model.
+        ConfigError: no data.
+    """
+    if entry.rollouts is not None:
+        assert isinstance(options, RolloutOptions)
+        return prompts_of(data, options, base)
+    if data is None:
+        raise ConfigError("no data to train on", where="data")
+    return read_data(data, entry, options, sampled=sampled)
 
 
 def with_answers(loaded: LoadedData, policy: Policy, options: TrainOptions, directory: Path) -> LoadedData:

@@ -6,7 +6,7 @@ Shapes: N scored tokens, B samples, P pairs, S judged steps, Z dimensions, R rea
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -89,6 +89,22 @@ def split(groups: Sequence[Group], tokens: int, columns: Columns | None = None) 
     return [MicroBatch.of(batch, columns) for batch in batches]
 
 
+def in_order(groups: Sequence[Group], tokens: int, columns: Columns | None = None) -> Iterator[MicroBatch]:
+    """Micro-batches of about ``tokens`` stream tokens whose samples come in the order of ``groups``."""
+    columns = columns or Columns.of(groups)
+    waiting: list[Group] = []
+    size = 0
+    for group in groups:
+        length = stream_length(group)
+        if waiting and size + length > tokens:
+            yield MicroBatch.of(waiting, columns)
+            waiting, size = [], 0
+        waiting.append(group)
+        size += length
+    if waiting:
+        yield MicroBatch.of(waiting, columns)
+
+
 def _one_role(groups: Sequence[Group], role: SampleRole, columns: Columns) -> MicroBatch:
     table = _Table(columns)
     for group in groups:
@@ -160,6 +176,7 @@ class _Table:
         size = len(self.samples)
         owners = [i for i, sample in enumerate(self.samples) for _ in range(scored_tokens(sample))]
         steps = sorted(self.steps, key=lambda step: step[:2])
+        written = [sample.completion for sample in self.samples]
         return Layout(
             sample_N=torch.tensor(owners, dtype=torch.long),
             num_samples=size,
@@ -177,6 +194,8 @@ class _Table:
             step_sample_S=torch.tensor([s for s, _, _, _ in steps], dtype=torch.long),
             step_value_S=_floats([v for _, _, v, _ in steps]),
             step_weight_S=_floats([w for _, _, _, w in steps]),
+            by_reference_B=torch.tensor([s.sampled_by == "reference" for s in written], dtype=torch.bool),
+            version_B=torch.tensor([s.weight_version for s in written], dtype=torch.long),
         )
 
 

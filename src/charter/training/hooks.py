@@ -6,6 +6,7 @@ saved with each checkpoint and given back on resume.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,7 +32,8 @@ class HookResult:
 
     Attributes:
         metrics: added to the step's row.
-        well: the weights now are ones to go back to; None = the hook did not look.
+        well: the weights now are ones to go back to; None = the hook did not look. They are kept where
+            some hook says so and none says they are not.
         stop: see :class:`Stop`.
     """
 
@@ -48,8 +50,15 @@ class Hook(Protocol):
 
     name: str
 
-    def after_step(self, policy: Policy, step: int, last: bool) -> HookResult:
-        """Called after optimizer step ``step`` (1-based); ``last`` = no further step is planned."""
+    def after_step(self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]) -> HookResult:
+        """Called after optimizer step ``step`` (1-based).
+
+        Args:
+            policy: as the step left it.
+            step: see above.
+            last: no further step is planned.
+            metrics: of the step, and what evaluation and earlier hooks found after it.
+        """
         ...
 
     def state(self) -> Any:

@@ -23,15 +23,16 @@ from charter.progress import progress, say
 from charter.rundir import read_json, read_jsonl, write_json
 from charter.training import checkpoint
 from charter.training.batch import Columns, split
+from charter.training.feed import MakeOnline, dataset_feed
 from charter.training.hooks import Hook
 from charter.training.messages import difference, note, rows_of
 from charter.training.metrics import MetricsLog, check_trackers, open_trackers
 from charter.training.optimizer import learning_rate, make_optimizer
-from charter.training.references import Frozen, ReferencePlan, reference_of
+from charter.training.references import Frozen, ReferencePlan
 from charter.training.run_state import RunState
 from charter.training.scoring import Scorer
-from charter.training.source import DatasetSource
-from charter.training.step import Stepper, WeightedTerm
+from charter.training.source import Source
+from charter.training.step import WeightedTerm
 from charter.training.teacher import Teacher
 from charter.types import Group
 
@@ -86,6 +87,7 @@ class Loop:
         reference: what the terms that need a reference are held against.
         teacher: what the terms that need a teacher are distilled from.
         dimensions: outputs of the reward head to train; None = the language model is trained.
+        online: makes the rollouts that are trained on; ``groups`` are then the prompts.
     """
 
     def __init__(
@@ -102,42 +104,47 @@ class Loop:
         reference: ReferencePlan | None = None,
         teacher: Teacher | None = None,
         dimensions: int | None = None,
+        online: MakeOnline | None = None,
     ) -> None:
-        if options.eval_steps is not None and not eval_groups:
+        if options.eval_steps is not None and not eval_groups and online is None:
             raise UserError("eval_steps has no effect without evaluation data")
         if not groups:
             raise UserError("no groups to train on")
         check_trackers(options.report_to)
         self.policy, self.options, self.directory = policy, options, directory
         self.groups, self.eval_groups, self.hooks = groups, eval_groups, tuple(hooks)
-        self.source = DatasetSource(groups, options.batch_size, options.seed)
-        self.total = _total_steps(options, self.source)
         self.fingerprint = {
             "data": data_fingerprint,
             "model": policy.name,
             "weights": policy.digest(),
             "options": {k: v for k, v in options.model_dump(mode="json").items() if k not in _FREE},
         }
+        critic = None if online is None else online.critic(policy)
         prepare_for_training(policy, options, dimensions)
-        self.optimizer = make_optimizer(policy.trainable(), options)
         needs = frozenset(need for term in terms for need in term.objective.needs)
-        self.columns = Columns.of([*groups, *eval_groups], needs)
-        if dimensions is not None:
-            name_dimensions(policy.model, self.columns.dimensions)
-        self.reference = None
-        if Need.REFERENCE in needs:
-            parts = (self.fingerprint["weights"], policy.compute_dtype, data_fingerprint)
-            identity = ":".join(map(str, parts))
-            self.reference = reference_of(reference or ReferencePlan(), policy, directory, identity)
         if Need.TEACHER in needs and teacher is None:
             raise UserError(
                 "a term needs a teacher, and this algorithm has none", fix="use context-distillation"
             )
-        self.teacher = teacher
-        scorer = Scorer(policy, needs, self.reference, teacher)
-        self.stepper = Stepper(policy, terms, self.optimizer, scorer, options.max_grad_norm)
+        if online is None:
+            identity = ":".join(
+                map(str, (self.fingerprint["weights"], policy.compute_dtype, data_fingerprint))
+            )
+            feed = dataset_feed(policy, options, groups, needs, reference, directory, identity)
+        else:
+            feed = online(policy, critic, directory, needs)
+        self.source, self.reference, self.teacher = feed.source, feed.reference, teacher
+        self.total = _total_steps(options, self.source)
+        self.columns = Columns.of([*groups, *eval_groups, *feed.beside], needs)
+        if dimensions is not None:
+            name_dimensions(policy.model, self.columns.dimensions)
+        trained = {} if feed.critic is None else feed.critic.trainable()
+        self.optimizer = make_optimizer(policy.trainable(), options, trained, feed.critic_scale)
+        scorer = Scorer(policy, needs, feed.scored_under, teacher, feed.critic, feed.temperature)
+        self.stepper = feed.stepper(policy, terms, self.optimizer, scorer, options.max_grad_norm)
         objectives = [term.objective for term in terms]
-        self.state = RunState(policy, self.optimizer, objectives, self.hooks, self.reference, teacher)
+        self.state = RunState(policy, self.optimizer, objectives, self.hooks, feed, teacher)
+        self.first = self.state.weights() if feed.restarts else {}
         self.last: dict[str, float] = {}
 
     # -- running -----------------------------------------------------------
@@ -173,8 +180,10 @@ class Loop:
             state.restore(saved)
             if self._is_finished(saved):
                 return self._finished_before()
-        elif self.hooks:
-            state.keep_as_good()
+        else:
+            self.source.start_over()
+            if self.hooks:
+                state.keep_as_good()
         if state.done < self.total and state.stopped is None and saved is not None:
             say(f"resuming after step {state.done} of {self.total}")
         began_at = state.done
@@ -219,24 +228,32 @@ class Loop:
     def _one_step(self, log: MetricsLog) -> None:
         state = self.state
         began = time.monotonic()
-        groups = self.source.step(state.done)
+        groups = self.source.step(state.done)  # a round is sampled with the weights as they have become
+        if self.source.starts_afresh(state.done):
+            state.start_afresh(self.first)
+        sampled = time.monotonic() - began
         batches = split(groups, self.options.tokens_per_microbatch, self.columns)
         rate = learning_rate(state.done, self.total, self.options)
         rng = torch.get_rng_state()
         memories = state.memories()
         try:
-            values = self.stepper.step(batches, rate).metrics
+            # A round may leave nothing to learn from: no step is taken then, and it is said.
+            values = self.stepper.step(batches, rate).metrics if batches else {"skipped": 1.0}
         except TrainingFault as fault:
             torch.set_rng_state(rng)  # as if the step had not been tried
             state.remember(memories)
             where = f"step {state.done + 1}, rows {rows_of(groups)}"
             raise TrainingFault(fault.what, where=where, fix=fault.fix) from None
         state.done += 1
-        self.source.policy_updated(state.done)
+        self.policy.version = state.done
+        self.source.policy_updated(state.done, values)
+        values = {**self.source.metrics(), **values}
         for other in (self.reference, self.teacher):
             if other is not None:
                 other.after_step(self.policy, state.done)
         values["seconds"] = time.monotonic() - began
+        if self.source.metrics():  # a dataset takes no time to speak of
+            values["seconds_sampling"] = sampled
         values["epoch"] = state.done / self.source.steps_per_epoch
         self._look(log, values)
         if state.done % self.options.save_steps == 0 and state.done < self.total:
@@ -246,26 +263,29 @@ class Loop:
         """Evaluation and hooks after a step, and its row of metrics."""
         state = self.state
         state.pending = values
-        found = self._after_step()
+        found = self._after_step(values)
         state.pending = None
         self.last = {**values, **found}
         if found or state.done % self.options.logging_steps == 0 or state.done == self.total or state.stopped:
             log.write(state.done, self.last)
 
-    def _after_step(self) -> dict[str, float]:
+    def _after_step(self, step_values: Mapping[str, float]) -> dict[str, float]:
         state = self.state
         values: dict[str, float] = {}
         every = self.options.eval_steps
-        if every is not None and (state.done % every == 0 or state.done == self.total):
+        if every is not None and self.eval_groups and (state.done % every == 0 or state.done == self.total):
             batches = split(self.eval_groups, self.options.tokens_per_microbatch, self.columns)
             values |= {f"eval_{k}": v for k, v in self.stepper.evaluate(batches).items()}
+        well = set()
         for hook in self.hooks:
-            found = hook.after_step(self.policy, state.done, state.done == self.total)
+            metrics = {**values, **step_values}
+            found = hook.after_step(self.policy, state.done, state.done == self.total, metrics)
             values |= found.metrics
-            if found.well:
-                state.keep_as_good()
-            if found.stop is not None:
+            well.add(found.well)
+            if found.stop is not None and state.stopped is None:
                 state.stopped = found.stop
+        if True in well and False not in well:
+            state.keep_as_good()
         return values
 
     def _finish(self, seconds: float) -> TrainResult:
@@ -276,6 +296,8 @@ class Loop:
         last = {name: value for name, value in self.last.items() if math.isfinite(value)}
         result = TrainResult(state.done, self.total, reason, seconds, last)
         save_policy(self.policy, self.directory / "model")
+        if self.state.critic is not None:
+            save_policy(self.state.critic, self.directory / "critic")
         write_json(self.directory / RESULT, asdict(result))
         return result
 
@@ -299,6 +321,7 @@ class Loop:
     def _save(self) -> None:
         saved = self.state.capture(self.fingerprint)
         checkpoint.save(self.directory / "checkpoints", saved, self.options.save_total_limit)
+        self.source.saved()
 
     def _is_finished(self, saved: checkpoint.TrainState) -> bool:
         """Whether everything that a finished run leaves is there."""
@@ -318,7 +341,7 @@ class Loop:
             self.reference.score(self.policy, groups, self.options.tokens_per_microbatch)
 
 
-def _total_steps(options: TrainOptions, source: DatasetSource) -> int:
+def _total_steps(options: TrainOptions, source: Source) -> int:
     if options.max_steps > 0:
         return options.max_steps
     return max(math.ceil(options.num_train_epochs * source.steps_per_epoch), 1)

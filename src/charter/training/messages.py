@@ -9,10 +9,13 @@ from charter.types import Group
 
 _SHOWN = 80  # characters of a value
 
+_OFFLINE = (("loss", "loss"), ("rewards/accuracies", "accuracy"), ("kl", "KL"))
+_ONLINE = (("reward", "reward"), ("heldout_reward", "held out"), ("kl", "KL"), ("entropy", "entropy"))
+
 
 def note(values: Mapping[str, float]) -> str:
-    """The metrics behind the progress bar."""
-    shown = [("loss", "loss"), ("rewards/accuracies", "accuracy"), ("kl", "KL")]
+    """The metrics behind the progress bar: of rollouts their reward, as their loss says nothing."""
+    shown = _ONLINE if "reward" in values else _OFFLINE
     return "  ".join(f"{label} {values[key]:.3f}" for key, label in shown if key in values)
 
 

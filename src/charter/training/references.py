@@ -7,23 +7,23 @@ the policy that sampled the completions, whose log-probs the completions carry.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from charter.errors import DataError
+from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.models.reference import ReferenceCache
 from charter.models.score import score
 from charter.progress import progress
 from charter.training.batch import MicroBatch
-from charter.types import Group, Sample
+from charter.training.recorded import credit_of, sampler_logps
+from charter.types import Group
 
 ReferenceKind = Literal["frozen", "moving", "behaviour"]
 
@@ -117,6 +117,45 @@ class Behaviour:
         """Nothing."""
 
 
+class Live:
+    """A frozen reference, computed when it is asked for: what rollouts are scored under."""
+
+    def __init__(self, reference: Reference, temperature: float) -> None:
+        self.reference, self.temperature = reference, temperature
+
+    def logps(self, policy: Policy, batch: MicroBatch) -> Tensor:
+        """See :class:`ReferenceLogps`."""
+        return self.reference.logps(policy, batch.packed, self.temperature)
+
+    def after_step(self, policy: Policy, step: int) -> None:
+        """It does not move."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing: it is the model the run started from."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Nothing."""
+
+
+class Recorded:
+    """Log-probs that rollouts carry, taken when their round began."""
+
+    def logps(self, policy: Policy, batch: MicroBatch) -> Tensor:
+        """See :class:`ReferenceLogps`; raises DataError where a completion carries none."""
+        return credit_of(batch.samples, "ref_logps")
+
+    def after_step(self, policy: Policy, step: int) -> None:
+        """It does not move."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing: the rollouts carry it."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Nothing."""
+
+
 class Moving:
     """A copy of the trained weights that is mixed with the policy's every so many steps.
 
@@ -127,17 +166,23 @@ class Moving:
         policy: copied as it is now.
         alpha: share of the policy in the mixture.
         every: optimizer steps between mixtures.
+        temperature: logits are divided by it.
     """
 
-    def __init__(self, policy: Policy, alpha: float, every: int) -> None:
-        self.alpha, self.every = alpha, every
+    def __init__(self, policy: Policy, alpha: float, every: int, temperature: float = 1.0) -> None:
+        self.alpha, self.every, self.temperature = alpha, every, temperature
         self.weights = {name: p.detach().clone() for name, p in policy.trainable().items()}
 
     @torch.no_grad()
     def logps(self, policy: Policy, batch: MicroBatch) -> Tensor:
         """See :class:`ReferenceLogps`."""
         with self.installed(policy), without_dropout(policy):
-            out = score(policy.model, batch.packed, compute_dtype=policy.compute_dtype)
+            out = score(
+                policy.model,
+                batch.packed,
+                compute_dtype=policy.compute_dtype,
+                temperature=self.temperature,
+            )
         assert out.logps_N is not None
         return out.logps_N
 
@@ -180,25 +225,3 @@ def without_dropout(policy: Policy) -> Iterator[None]:
         yield
     finally:
         policy.model.train(training)
-
-
-def sampler_logps(samples: Collection[Sample]) -> Tensor:
-    """Log-probs recorded when the completions were sampled, of the scored tokens, ``(N,)``.
-
-    Raises:
-        DataError: a completion carries none.
-    """
-    parts = []
-    for sample in samples:
-        completion = sample.completion
-        if not completion.logps:
-            raise DataError(
-                "a completion carries no log-probs of the model that sampled it",
-                fix="sample with `charter sample`, which records them",
-            )
-        kept = np.asarray(completion.trained, dtype=bool)
-        if not sample.context.token_ids:
-            kept = kept.copy()
-            kept[0] = False
-        parts.append(np.asarray(completion.logps, dtype=np.float32)[kept])
-    return torch.from_numpy(np.concatenate(parts))

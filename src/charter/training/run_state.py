@@ -7,17 +7,20 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from charter.models.policy import Policy
 from charter.objectives.base import Objective, Remembers
 from charter.training import checkpoint
+from charter.training.feed import Feed
 from charter.training.hooks import Hook, Stop
-from charter.training.references import ReferenceLogps
 from charter.training.teacher import Teacher
 
 _TEACHER = "teacher/"
 """Before the names of a teacher's weights in a checkpoint."""
+
+_CRITIC = "critic."
+"""Begins the names of the critic's weights in a checkpoint."""
 
 
 class RunState:
@@ -28,7 +31,8 @@ class RunState:
         optimizer: over its trainable parameters.
         objectives: the terms of the loss; some remember beyond the step.
         hooks: see :mod:`charter.training.hooks`.
-        reference, teacher: weights of those that follow the policy.
+        feed: its source has a state; its reference may follow the policy, its critic is trained beside it.
+        teacher: may follow the policy.
 
     Attributes:
         done: optimizer steps taken.
@@ -43,17 +47,39 @@ class RunState:
         optimizer: torch.optim.Optimizer,
         objectives: Sequence[Objective],
         hooks: Sequence[Hook],
-        reference: ReferenceLogps | None,
+        feed: Feed,
         teacher: Teacher | None,
     ) -> None:
         self.policy, self.optimizer, self.hooks = policy, optimizer, hooks
+        self.source, self.critic = feed.source, feed.critic
         self.remembering = [one for one in objectives if isinstance(one, Remembers)]
-        self.reference, self.teacher = reference, teacher
+        self.reference, self.teacher = feed.reference, teacher
         self.done = 0
         self.good: dict[str, Tensor] = {}
         self.good_step = 0
         self.stopped: Stop | None = None
         self.pending: dict[str, float] | None = None
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Everything that is trained, by name."""
+        found = self.policy.trainable()
+        if self.critic is None:
+            return found
+        return {**found, **{_CRITIC + name: p for name, p in self.critic.trainable().items()}}
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of everything that is trained."""
+        return {name: p.detach().clone() for name, p in self.parameters().items()}
+
+    def start_afresh(self, weights: Mapping[str, Tensor]) -> None:
+        """Train on from ``weights``, with nothing in the optimizer."""
+        self._put(weights)
+        self.optimizer.state.clear()
+
+    def _put(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.parameters().items():
+                parameter.copy_(weights[name])
 
     def memories(self) -> list[dict[str, float]]:
         """What objectives remember beyond the step."""
@@ -66,16 +92,14 @@ class RunState:
 
     def keep_as_good(self) -> None:
         """The weights as they are now can be gone back to."""
-        self.good = {name: p.detach().clone() for name, p in self.policy.trainable().items()}
+        self.good = self.weights()
         self.good_step = self.done
 
     def go_back(self) -> None:
         """Put back the weights last found well, where there are some."""
         if not self.good:
             return
-        with torch.no_grad():
-            for name, parameter in self.policy.trainable().items():
-                parameter.copy_(self.good[name])
+        self._put(self.good)
         self.policy.version = self.good_step
 
     def capture(self, fingerprint: dict[str, Any]) -> checkpoint.TrainState:
@@ -86,10 +110,11 @@ class RunState:
             "good_step": self.good_step,
             "pending": self.pending,
             "memories": self.memories(),
+            "source": self.source.state(),
         }
         return checkpoint.capture(
             self.done,
-            self.policy.trainable(),
+            self.parameters(),
             self.optimizer,
             self.good,
             extra,
@@ -103,7 +128,7 @@ class RunState:
         Raises:
             UserError: its parameters are not the policy's.
         """
-        checkpoint.restore(saved, self.policy.trainable(), self.optimizer)
+        checkpoint.restore(saved, self.parameters(), self.optimizer)
         self.done = self.policy.version = saved.step
         self.good = saved.good
         self.good_step = saved.extra["good_step"]
@@ -114,6 +139,7 @@ class RunState:
             own = {k: v for k, v in saved.reference.items() if k.startswith(_TEACHER)}
             self.teacher.load_state({k.removeprefix(_TEACHER): v for k, v in own.items()})
         self.remember(saved.extra["memories"])
+        self.source.load_state(saved.extra.get("source", {}), saved.step)
         for hook in self.hooks:
             if hook.name in saved.extra["hooks"]:
                 hook.restore(saved.extra["hooks"][hook.name])

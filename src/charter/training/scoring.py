@@ -6,17 +6,20 @@ from collections.abc import Collection
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from charter.models.policy import Policy
-from charter.models.score import Output, Outputs, score
+from charter.models.score import VALUES, Output, Outputs, score
 from charter.objectives.base import Need, Scored
 from charter.training.batch import MicroBatch
-from charter.training.references import ReferenceLogps, sampler_logps
+from charter.training.recorded import CreditField, credit_of, has_credit, sampler_logps
+from charter.training.references import ReferenceLogps
 from charter.training.teacher import Teacher
 
 _OUTPUTS: dict[Need, Output] = {
     Need.LOGPS: "logps",
     Need.TOKEN_ENTROPY: "entropy",
+    Need.ENTROPY_GRADIENT: "entropy_gradient",
     Need.SQUARED_PROBS: "squared_probs",
     Need.REWARD: "reward",
     Need.STEP_REWARD: "reward",
@@ -31,6 +34,8 @@ class Scorer:
         needs: what to compute; see :class:`charter.objectives.base.Need`.
         reference: where a need asks for one.
         teacher: where a need asks for one.
+        critic: where a need asks for values; carries the gradient of those.
+        temperature: logits are divided by it; the sampling temperature for rollouts.
     """
 
     def __init__(
@@ -39,9 +44,12 @@ class Scorer:
         needs: Collection[Need],
         reference: ReferenceLogps | None = None,
         teacher: Teacher | None = None,
+        critic: Policy | None = None,
+        temperature: float = 1.0,
     ) -> None:
         self.policy, self.needs = policy, frozenset(needs)
-        self.reference, self.teacher = reference, teacher
+        self.reference, self.teacher, self.critic = reference, teacher, critic
+        self.temperature = temperature
 
     def __call__(self, batch: MicroBatch) -> Scored:
         """Score the samples a loss is computed on."""
@@ -67,7 +75,25 @@ class Scorer:
 
     def _forward(self, batch: MicroBatch) -> Outputs:
         wanted = {_OUTPUTS[need] for need in self.needs if need in _OUTPUTS}
-        return score(self.policy.model, batch.packed, outputs=wanted, compute_dtype=self.policy.compute_dtype)
+        if not wanted:  # all that is asked for is the critic's
+            return Outputs()
+        return score(
+            self.policy.model,
+            batch.packed,
+            outputs=wanted,
+            compute_dtype=self.policy.compute_dtype,
+            temperature=self.temperature,
+        )
+
+    def _credit(self, batch: MicroBatch, name: CreditField) -> Tensor:
+        return credit_of(batch.samples, name).to(self.device)
+
+    def _values(self, batch: MicroBatch) -> Tensor:
+        """What the critic says of the state before each scored token."""
+        assert self.critic is not None
+        out = score(self.critic.model, batch.packed, outputs=VALUES, compute_dtype=self.critic.compute_dtype)
+        assert out.values_N is not None
+        return out.values_N
 
     def _scored(self, batch: MicroBatch, out: Outputs) -> Scored:
         layout = batch.layout.to(self.device)
@@ -84,6 +110,15 @@ class Scorer:
             extra["step_reward_SZ"] = out.reward_RZ
         if logps_N is None:
             logps_N = torch.zeros(len(batch.packed.sample_N), device=self.device)
+        if Need.OLD_LOGPS in self.needs:
+            known = has_credit(batch.samples, "old_logps")
+            extra["old_logps_N"] = self._credit(batch, "old_logps") if known else logps_N.detach()
+        if Need.ADVANTAGES in self.needs:
+            extra["advantage_N"] = self._credit(batch, "advantages")
+        if Need.VALUES in self.needs:
+            extra["values_N"] = self._values(batch)
+            extra["old_values_N"] = self._credit(batch, "values")
+            extra["returns_N"] = self._credit(batch, "returns")
         return Scored(
             layout,
             logps_N,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from charter.types import Group
 
@@ -13,12 +13,44 @@ from charter.types import Group
 class Source(Protocol):
     """Groups for each optimizer step: a dataset, or rollouts with feedback."""
 
-    def step(self, number: int) -> Sequence[Group]:
-        """The groups of optimizer step ``number`` (0-based). The same number gives the same groups."""
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps that see every group, or every prompt, once."""
         ...
 
-    def policy_updated(self, version: int) -> None:
-        """The policy has taken ``version`` steps."""
+    def step(self, number: int) -> Sequence[Group]:
+        """The groups of optimizer step ``number`` (0-based); none where there is nothing to learn.
+
+        The same number gives the same groups.
+        """
+        ...
+
+    def metrics(self) -> Mapping[str, float]:
+        """What the source measured of the last step's groups."""
+        ...
+
+    def starts_afresh(self, number: int) -> bool:
+        """Whether step ``number`` is trained from the first weights, with a new optimizer."""
+        ...
+
+    def policy_updated(self, version: int, metrics: Mapping[str, float]) -> None:
+        """The policy has taken ``version`` steps; ``metrics`` of the last."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Plain data a checkpoint must hold."""
+        ...
+
+    def load_state(self, state: Mapping[str, Any], step: int) -> None:
+        """Continue after ``step`` steps from what :meth:`state` returned."""
+        ...
+
+    def start_over(self) -> None:
+        """The run starts at its beginning: forget what an earlier one left."""
+        ...
+
+    def saved(self) -> None:
+        """A checkpoint was written."""
         ...
 
 
@@ -52,5 +84,26 @@ class DatasetSource:
         chosen = order[within * self._batch_size : (within + 1) * self._batch_size]
         return [self._groups[i] for i in chosen]
 
-    def policy_updated(self, version: int) -> None:
+    def metrics(self) -> Mapping[str, float]:
+        """A dataset measures nothing."""
+        return {}
+
+    def starts_afresh(self, number: int) -> bool:
+        """Never."""
+        return False
+
+    def policy_updated(self, version: int, metrics: Mapping[str, float]) -> None:
         """A dataset does not change with the policy."""
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: the order is a function of seed and step."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any], step: int) -> None:
+        """Nothing."""
+
+    def start_over(self) -> None:
+        """Nothing is left behind."""
+
+    def saved(self) -> None:
+        """Nothing to tidy."""

@@ -29,6 +29,7 @@ from charter.objectives.base import (
 from charter.training.batch import MicroBatch
 from charter.training.references import without_dropout
 from charter.training.scoring import Scorer
+from charter.training.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +81,26 @@ class Stepper:
         """
         self._learning = True
         sums = self._accumulate(batches)
-        parameters = list(self.policy.trainable().values())
-        norm = float(nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
+        norms = {"grad_norm": self._clip(self.policy)}
+        if self.scorer.critic is not None:  # by itself, as its gradient has another scale
+            norms["critic/grad_norm"] = self._clip(self.scorer.critic)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group.get("lr_scale", 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.policy.version += 1
+        return StepResult({**sums, **norms, "learning_rate": lr})
+
+    def _clip(self, policy: Policy) -> float:
+        """Scale the gradients down to the norm allowed; returns the norm they had."""
+        norm = float(nn.utils.clip_grad_norm_(list(policy.trainable().values()), self.max_grad_norm))
         if not math.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
             raise TrainingFault(
                 f"gradient norm is {norm}; the weights are as before this step",
                 fix="lower learning_rate, or look at the rows",
             )
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.policy.version += 1
-        return StepResult({**sums, "grad_norm": norm, "learning_rate": lr})
+        return norm
 
     def evaluate(self, batches: Sequence[MicroBatch]) -> dict[str, float]:
         """Loss and metrics without a step, and without dropout.
@@ -117,16 +124,14 @@ class Stepper:
         first = self.scorer(batches[0]) if alone else None
         stats = [self._prepare(term.objective, batches, first) for term in self.terms]
         sums: dict[str, float] = defaultdict(float)
-        ratios: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        tally = Tally()
         for index, batch in enumerate(batches):
             scored = self.scorer(batch) if first is None else first
             loss = torch.zeros((), device=self.scorer.device)
             for term, count, stat in zip(self.terms, counts, stats, strict=True):
                 for name, part in term.objective(scored, stat[index]).items():
                     loss = loss + term.weight * _mean(part, count[name], name, sums)
-                    for metric, (above, below) in part.ratios.items():
-                        ratios[metric][0] += float(above)
-                        ratios[metric][1] += float(below)
+                    tally.add(part)
             if not torch.isfinite(loss):
                 self.optimizer.zero_grad(set_to_none=True)
                 seen = "the weights are as before this step" if torch.is_grad_enabled() else "in evaluation"
@@ -136,7 +141,7 @@ class Stepper:
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
             sums["loss"] += float(loss.detach())
-        sums |= {metric: above / below for metric, (above, below) in ratios.items() if below}
+        sums |= tally.metrics()
         sums["tokens"] = float(sum(b.packed.logical_tokens for b in batches))
         sums["tokens_scored"] = float(sum(len(b.packed.sample_N) for b in batches))
         sums["tokens_computed"] = float(sum(len(b.packed.input_ids_T) for b in batches))

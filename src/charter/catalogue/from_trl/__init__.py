@@ -17,10 +17,14 @@ from charter.catalogue.from_trl import (
     cpo,
     distillation,
     dpo,
+    grpo,
     kto,
     model,
+    online_dpo,
+    ppo,
     prm,
     reward,
+    rollouts,
     sft,
     shared,
     training,
@@ -46,7 +50,10 @@ TRL_VERSION = "1.16.0"
 COMMAND_NAMES = ("model", "data", "eval_data", "output_dir", "objective", "resume")
 """What ``charter train`` takes beside the options of the algorithm."""
 
-_TABLES = (training, model, shared, sft, dpo, cpo, kto, bco, reward, prm, distillation)
+_TABLES = (
+    *(training, model, shared, sft, dpo, cpo, kto, bco, reward, prm, distillation),
+    *(rollouts, grpo, ppo, online_dpo),
+)
 
 FIELDS: tuple[TrlField, ...] = tuple(
     replace(row, group=group) for table in _TABLES for group, rows in table.SECTIONS.items() for row in rows

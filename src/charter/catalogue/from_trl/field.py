@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Status = Literal["same", "renamed", "refused"]
-Trainer = Literal["sft", "dpo", "reward", "kto", "cpo", "orpo", "gkd", "distillation", "sdft", "bco", "prm"]
-
-ALL: tuple[Trainer, ...] = (
+Trainer = Literal[
     "sft",
     "dpo",
     "reward",
@@ -20,7 +18,18 @@ ALL: tuple[Trainer, ...] = (
     "sdft",
     "bco",
     "prm",
-)
+    "grpo",
+    "rloo",
+    "online-dpo",
+    "ppo",
+    "nash-md",
+    "xpo",
+]
+
+ALL: tuple[Trainer, ...] = get_args(Trainer)
+
+ONLINE: tuple[Trainer, ...] = ("grpo", "rloo", "online-dpo", "ppo", "nash-md", "xpo")
+"""Those whose model writes its own training data."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from charter.catalogue.from_trl.field import MEMORY, NO_PADDING, Rows, Trainer, refused, same, without
+from charter.catalogue.from_trl.field import (
+    MEMORY,
+    NO_PADDING,
+    ONLINE,
+    Rows,
+    Trainer,
+    refused,
+    same,
+    without,
+)
 
 _TEXTS: tuple[Trainer, ...] = ("sft", "gkd")
 _REFERENCE: tuple[Trainer, ...] = ("dpo", "kto")
+_LATER_PAIRS: tuple[Trainer, ...] = ("online-dpo", "nash-md", "xpo")
 _GENERATED: tuple[Trainer, ...] = ("distillation", "sdft")
 
 SECTIONS: dict[str, Rows] = {
     "Data": (
-        *same("max_length", of=without("distillation", "sdft")),
+        *same("max_length", of=without("distillation", "sdft", *ONLINE)),
         *same(
             "max_prompt_length",
             default="prompts are not cut unless you say so",
@@ -35,7 +45,7 @@ SECTIONS: dict[str, Rows] = {
         *refused(
             "dataset_num_proc",
             "does nothing here: rows are read and rendered in one process",
-            of=without("distillation", "sdft"),
+            of=without("distillation", "sdft", "grpo", "rloo", *_LATER_PAIRS),
         ),
         *refused("dataset_text_field", "not offered: the column must be called text; rename it", of=_TEXTS),
         *refused(
@@ -72,17 +82,17 @@ SECTIONS: dict[str, Rows] = {
         *refused(
             "model_init_kwargs",
             "not offered: give a model folder whose config.json says it",
-            of=without("prm"),
+            of=without("prm", "ppo"),
         ),
         *refused(
             "trust_remote_code",
             "always off: a model that brings its own code is refused",
-            of=without("bco", "prm"),
+            of=without("bco", "prm", "ppo"),
         ),
         *refused(
             "disable_dropout",
             "always on: dropout of the model is off; the adapter's is lora_dropout",
-            of=without("sft"),
+            of=without("sft", "ppo"),
         ),
         *refused(
             "router_aux_loss_coef",

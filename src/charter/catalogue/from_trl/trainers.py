@@ -19,13 +19,93 @@ class TrlTrainer:
         others: algorithms that are one setting of it there.
         removed: fields of its config that the installed TRL no longer has, with their last defaults,
             beside those of transformers' ``TrainingArguments``.
+        called: the config's name where TRL has removed it.
     """
 
     config: str
     algorithm: str
     others: tuple[str, ...] = ()
     removed: Mapping[str, Any] = field(default_factory=dict)
+    called: str = ""
 
+    @property
+    def title(self) -> str:
+        """The name of its config."""
+        return self.config.rpartition(":")[2] or f"{self.called} (removed)"
+
+
+_PPO: Mapping[str, Any] = {
+    "learning_rate": 3e-6,
+    "dataset_num_proc": None,
+    "num_mini_batches": 1,
+    "total_episodes": None,
+    "local_rollout_forward_batch_size": 64,
+    "num_sample_generations": 10,
+    "response_length": 53,
+    "stop_token": None,
+    "stop_token_id": None,
+    "temperature": 0.7,
+    "missing_eos_penalty": None,
+    "sft_model_path": "EleutherAI/pythia-160m",
+    "world_size": None,
+    "num_total_batches": None,
+    "micro_batch_size": None,
+    "local_batch_size": None,
+    "batch_size": None,
+    "local_mini_batch_size": None,
+    "mini_batch_size": None,
+    "exp_name": "ppo_config",
+    "reward_model_path": "EleutherAI/pythia-160m",
+    "model_adapter_name": None,
+    "ref_adapter_name": None,
+    "num_ppo_epochs": 4,
+    "whiten_rewards": False,
+    "kl_coef": 0.05,
+    "kl_estimator": "k1",
+    "cliprange": 0.2,
+    "vf_coef": 0.1,
+    "cliprange_value": 0.2,
+    "gamma": 1.0,
+    "lam": 0.95,
+    "ds3_gather_for_generation": True,
+}
+
+_ONLINE_DPO: Mapping[str, Any] = {
+    "learning_rate": 5e-7,
+    "reward_model_path": None,
+    "judge": None,
+    "reward_weights": None,
+    "max_new_tokens": 64,
+    "max_length": 512,
+    "temperature": 0.9,
+    "top_p": 1.0,
+    "top_k": 0,
+    "min_p": None,
+    "repetition_penalty": 1.0,
+    "generation_kwargs": None,
+    "cache_implementation": None,
+    "missing_eos_penalty": None,
+    "beta": [0.1],
+    "loss_type": "sigmoid",
+    "disable_dropout": True,
+    "use_vllm": False,
+    "vllm_model_impl": "vllm",
+    "vllm_structured_outputs_regex": None,
+    "vllm_gpu_memory_utilization": 0.55,
+    "vllm_mode": "colocate",
+    "vllm_server_base_url": None,
+    "vllm_server_host": "0.0.0.0",
+    "vllm_server_port": 8000,
+    "vllm_server_timeout": 240.0,
+    "vllm_group_port": 51216,
+    "vllm_tensor_parallel_size": 1,
+    "vllm_enable_sleep_mode": False,
+    "ds3_gather_for_generation": True,
+    "model_init_kwargs": None,
+    "trust_remote_code": False,
+}
+"""What NashMDConfig and XPOConfig inherited; taken from OnlineDPOConfig of TRL 1.16 and not checked
+against the last TRL that had them."""
 
 TRAINERS: dict[Trainer, TrlTrainer] = {
     "sft": TrlTrainer(
@@ -103,6 +183,7 @@ TRAINERS: dict[Trainer, TrlTrainer] = {
             "min_density_ratio": 0.5,
             "max_density_ratio": 10.0,
         },
+        "BCOConfig",
     ),
     "prm": TrlTrainer(
         "",
@@ -118,7 +199,16 @@ TRAINERS: dict[Trainer, TrlTrainer] = {
             "train_on_last_step_only": False,
             "dataset_num_proc": None,
         },
+        "PRMConfig",
     ),
+    "grpo": TrlTrainer("trl:GRPOConfig", "grpo", ("dapo", "dr-grpo", "gspo", "cispo")),
+    "rloo": TrlTrainer("trl:RLOOConfig", "rloo"),
+    "online-dpo": TrlTrainer(
+        "trl.experimental.online_dpo:OnlineDPOConfig", "online-dpo", (), {"judge": None}
+    ),
+    "ppo": TrlTrainer("", "ppo", (), _PPO, "PPOConfig"),
+    "nash-md": TrlTrainer("", "nash-md", (), {**_ONLINE_DPO, "mixture_coef": [0.5]}, "NashMDConfig"),
+    "xpo": TrlTrainer("", "xpo", (), {**_ONLINE_DPO, "alpha": [1e-5]}, "XPOConfig"),
 }
 
 

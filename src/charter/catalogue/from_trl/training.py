@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charter.catalogue.from_trl.field import MEMORY, Rows, refused, renamed, same, without
+from charter.catalogue.from_trl.field import MEMORY, ONLINE, Rows, refused, renamed, same, without
 
 _ONE_PROCESS = "not offered: training runs in one process"
 _NO_UPLOAD = "not offered: nothing is uploaded; model/ in the run directory is a plain transformers folder"
@@ -15,18 +15,26 @@ SECTIONS: dict[str, Rows] = {
         *same(
             "num_train_epochs",
             "refused beside max_steps, which would override it",
-            default="1 for reward models: a second epoch overfits",
+            default="1 for reward models, which overfit, and where the model samples its own data",
         ),
         *same("max_steps gradient_accumulation_steps"),
         *same(
             "per_device_train_batch_size",
             "rows per step before accumulation; memory is bounded by tokens_per_microbatch instead",
+            of=without(*ONLINE),
+        ),
+        *same(
+            "per_device_train_batch_size",
+            "completions per step before accumulation, whole groups of them",
+            default="four groups of eight; memory is bounded by tokens_per_microbatch instead",
+            of=ONLINE,
         ),
         *refused("auto_find_batch_size", MEMORY),
     ),
     "Optimiser": (
-        *same("learning_rate", of=without("sdft")),
+        *same("learning_rate", of=without("sdft", "ppo", "nash-md", "xpo")),
         *same("learning_rate", default="TRL's other distillation says 1e-6", of=("sdft",)),
+        *same("learning_rate", default="as every other method that samples", of=("ppo", "nash-md", "xpo")),
         *same("weight_decay adam_beta1 adam_beta2 adam_epsilon"),
         *same("max_grad_norm", "0 (no clipping) is not accepted; a large number has that effect"),
         *same("lr_scheduler_type", "linear, cosine, constant or constant_with_warmup"),

@@ -29,7 +29,9 @@ def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
     policy = context.policy() if trained is None else load(str(trained / "model"), bf16=recipe.head.bf16)
     reference = None
     if trained is not None:
-        reference = Reference(None) if policy.has_adapter else Reference(context.policy().model)
+        # An adapter trained on an earlier stage's model lies on that model, not on the recipe's.
+        own = policy.has_adapter and not recipe.starts_from_a_stage()
+        reference = Reference(None) if own else Reference(context.policy().model)
     loaded = load_groups(str(recipe.file(options.prompts)), "prompts")
     prompts = prepare(loaded, policy.template).groups
     unrelated = recipe.file(options.unrelated).read_text("utf-8") if options.unrelated else ""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from charter.pipeline.recipe import TrainStage
+from charter.catalogue import lookup
+from charter.pipeline.recipe import Recipe, TrainStage
 from charter.pipeline.stage import Context
+from charter.pipeline.stage_models import filled, source
 from charter.pipeline.stages.compare import GROUPS
 from charter.pipeline.training import TrainRequest, train
 
@@ -13,17 +15,23 @@ from charter.pipeline.training import TrainRequest, train
 def run(context: Context, options: TrainStage) -> dict[str, Any]:
     """See :class:`charter.pipeline.stage.StageRunner`."""
     recipe = context.recipe
-    made = options.data is None
+    online = lookup(options.algorithm).rollouts is not None
+    made = options.data is None and not online
     result = train(
         TrainRequest(
             algorithm=options.algorithm,
-            options=recipe.options[context.number],
-            data=str(context.folders["compare"] / GROUPS if made else recipe.file(str(options.data))),
+            options=filled(recipe.options[context.number], context.folders),
+            data=str(context.folders["compare"] / GROUPS) if made else _source(recipe, options.data),
             sampled=made,
-            eval_data=None if options.eval_data is None else str(recipe.file(options.eval_data)),
+            eval_data=_source(recipe, options.eval_data),
+            base=recipe.path.parent,
             objective=options.objective and str(recipe.file(options.objective)),
         ),
-        context.policy(),
+        context.policy(options.model and source(options.model, context.folders)),
         context.directory,
     )
     return context.finish(result)
+
+
+def _source(recipe: Recipe, name: str | None) -> str | None:
+    return None if name is None else recipe.source(name)

@@ -1,0 +1,1 @@
+"""What a model acts in: conversations of several turns, with tools, games and rewards."""

@@ -1,0 +1,99 @@
+"""Models that earlier train stages made, written ``{name}`` in the options of later ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from charter.catalogue import ENTRIES, TrainOptions
+from charter.errors import ConfigError, did_you_mean
+
+NAME = r"[A-Za-z][A-Za-z0-9_-]*"
+_PLACE = re.compile(r"\{(" + NAME + r")\}")
+_REWARDS = ("reward_funcs", "critic_model")
+
+
+def names_in(value: Any) -> list[str]:
+    """The stages that a text, or a list of texts, names."""
+    texts = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
+    return [name for text in texts if isinstance(text, str) for name in _PLACE.findall(text)]
+
+
+def check_names(trained: Sequence[tuple[int, Any]], where: str) -> None:
+    """Several train stages have names of their own, and use only models made before them.
+
+    Args:
+        trained: number and options of each train stage, in order.
+        where: the recipe.
+
+    Raises:
+        ConfigError: what does not fit.
+    """
+    kinds: dict[str, str] = {}
+    for number, stage in trained:
+        place = f"{where}: stage {number} (train)"
+        if len(trained) > 1 and stage.name is None:
+            raise ConfigError(
+                "several train stages need a name each", where=place, fix="add `name: ...` to each of them"
+            )
+        if stage.name in kinds:
+            raise ConfigError(f"the name {stage.name!r} is there twice", where=place)
+        _check_uses(stage, kinds, place)
+        if stage.name is not None and (entry := ENTRIES.get(stage.algorithm)) is not None:
+            kinds[stage.name] = entry.trains
+
+
+def _check_uses(stage: Any, kinds: Mapping[str, str], place: str) -> None:
+    """Every ``{name}`` is a stage before, and makes the kind of model that is wanted there."""
+    wanted = {"model": "policy"} | dict.fromkeys(_REWARDS, "reward")
+    given = {"model": stage.model, **{key: stage.given.get(key) for key in _REWARDS}}
+    for key, kind in wanted.items():
+        for name in names_in(given[key]):
+            if name not in kinds:
+                raise ConfigError(
+                    f"{key}: no train stage {name!r} before this one; {did_you_mean(name, kinds)}",
+                    where=place,
+                )
+            if kinds[name] != kind:
+                raise ConfigError(
+                    f"{key}: the stage {name!r} trains a {kinds[name]} model, not a {kind} model", where=place
+                )
+
+
+def filled(options: TrainOptions, folders: Mapping[str, Path]) -> TrainOptions:
+    """The options with the folders of the models that earlier stages made in place of their names."""
+    changed: dict[str, Any] = {}
+    for key in _REWARDS:
+        value = getattr(options, key, None)
+        if not names_in(value):
+            continue
+        if isinstance(value, str):
+            changed[key] = _put(value, folders)
+        else:
+            changed[key] = tuple(_put(text, folders) for text in value or ())
+    return options.model_copy(update=changed) if changed else options
+
+
+def source(text: str, folders: Mapping[str, Path]) -> str:
+    """A model written as ``{name}``, or as it is."""
+    return _put(text, folders)
+
+
+def without_models(options: TrainOptions) -> TrainOptions:
+    """The options without the rewards that are not there before the recipe has run."""
+    funcs = getattr(options, "reward_funcs", ())
+    kept = [at for at, spec in enumerate(funcs) if not names_in(spec)]
+    if len(kept) == len(funcs):
+        return options
+    weights = getattr(options, "reward_weights", None)
+    update = {
+        "reward_funcs": tuple(funcs[at] for at in kept),
+        "reward_weights": None if weights is None else tuple(weights[at] for at in kept),
+    }
+    return options.model_copy(update=update)
+
+
+def _put(text: str, folders: Mapping[str, Path]) -> str:
+    return _PLACE.sub(lambda found: str((folders[found.group(1)] / "model").absolute()), text)

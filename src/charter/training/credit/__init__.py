@@ -1,0 +1,1 @@
+"""Credit assignment: from a round of rewarded rollouts to groups an objective trains on."""
