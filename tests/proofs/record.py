@@ -12,10 +12,11 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from running import Workshop
-from test_command import RECORDED
+from test_command import RECORDED, SAMPLED
 
 from charter.catalogue import ENTRIES
 from charter.testing import save_tiny
@@ -23,14 +24,27 @@ from charter.testing import save_tiny
 
 def main(names: list[str]) -> None:
     torch.set_num_threads(1)
-    recorded = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
+    recorded, sampled = _read(RECORDED), _read(SAMPLED)
     with tempfile.TemporaryDirectory() as folder:
         workshop = Workshop(save_tiny(f"{folder}/tiny"), Path(folder))
         for name in names or list(ENTRIES):
             recorded[name] = [float(f"{loss:.8g}") for loss in workshop.losses(name)]
-    kept = {name: recorded[name] for name in ENTRIES if name in recorded}
-    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(losses)}" for name, losses in kept.items())
-    RECORDED.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+            if ENTRIES[name].rollouts is not None:
+                sampled[name] = workshop.sampled(name)
+    _write(RECORDED, recorded)
+    _write(SAMPLED, sampled)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _write(path: Path, found: dict[str, Any]) -> None:
+    """One algorithm a line, in the order of the catalogue."""
+    kept = {name: found[name] for name in ENTRIES if name in found}
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in kept.items())
+    path.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

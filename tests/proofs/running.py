@@ -24,6 +24,7 @@ from charter.models.load import load
 from charter.pipeline.recipe import train_options
 from charter.pipeline.training import TrainRequest, train
 from charter.records import write_groups
+from charter.rundir import read_jsonl, sha256_json
 from charter.training.batch import MicroBatch
 from charter.training.loop import Loop
 from charter.training.rollouts import RolloutSource
@@ -85,6 +86,27 @@ class Workshop:
         """The loss of every step of that run."""
         self.run(name)
         return [row["loss"] for row in self.done[name]]
+
+    def sampled(self, name: str) -> list[str]:
+        """A digest of what each round of that run sampled; none where it trains on a data set."""
+        rounds: dict[int, list[str]] = {}
+        for row in read_jsonl(self.run(name) / "samples.jsonl"):
+            rounds.setdefault(row["round"], []).append(row["completion"])
+        return [sha256_json(rounds[number])[:12] for number in sorted(rounds)]
+
+    def comparable(self, name: str, sampled: Sequence[str]) -> int:
+        """Steps of that run before a round that sampled something else than ``sampled`` says.
+
+        A number that falls on the edge between two tokens may fall on the other side on another
+        processor, and from there on it is another run.
+        """
+        same = 0
+        for own, other in zip(self.sampled(name), sampled, strict=False):
+            if own != other:
+                break
+            same += 1
+        rows = self.done[name]
+        return sum(row.get("rollouts/round", 0) <= same for row in rows) if sampled else len(rows)
 
     def loop(self, name: str, changes: Mapping[str, Any] | None = None) -> Loop:
         """The loop of that run as it is before the first step; its reference is scored."""
