@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -244,19 +245,23 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_names_the_bytes(
     assert loaded(tmp_path).step == 4
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file of this process may grow beyond 20 kB: the disk refuses for real."""
+    """No file of this process may grow beyond 20 kB: the disk refuses for real.
+
+    No fixture: the limit must be gone when pytest next writes, as its output may be a longer file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_disk_that_refuses_inside_the_safetensors_library(tmp_path: Path) -> None:
     save(tmp_path, state(4), keep=1)
-    with pytest.raises(EnvironmentFault, match="checkpoint not saved"):
+    with small_files(), pytest.raises(EnvironmentFault, match="checkpoint not saved"):
         save(tmp_path, state(5, size=10_000), keep=1)
     assert steps_in(tmp_path) == ["step-4"]
     assert loaded(tmp_path).step == 4
