@@ -148,15 +148,22 @@ class Neighbours:
 
     def __init__(self) -> None:
         self.load = os.getloadavg()[0]
-        self._clock, self._busy = Clock(), _busy_seconds()
+        self._clock, self._busy, self._children = Clock(), _busy_seconds(), _child_seconds()
 
     def seen(self) -> dict[str, float | None]:
         """One-minute load before, and the mean number of cores used by other processes."""
         span, busy = self._clock.mark(), _busy_seconds()
         others = None
         if busy is not None and self._busy is not None:
-            others = round(max(busy - self._busy - span.cpu, 0.0) / max(span.wall, 1e-9), 2)
+            own = span.cpu + _child_seconds() - self._children
+            others = round(max(busy - self._busy - own, 0.0) / max(span.wall, 1e-9), 2)
         return {"load_before": round(self.load, 2), "cores_used_by_others": others}
+
+
+def _child_seconds() -> float:
+    """CPU seconds of processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _busy_seconds() -> float | None:

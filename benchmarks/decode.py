@@ -138,7 +138,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--model", default="smollm2-135m", help="whose shape the random model has; tiny = two layers")
     add("--batches", type=_numbers, default=[1, 8, 32, 64], help="answers computed at once")
     add("--per-row", type=int, default=3, help="requests of a call, as a multiple of the batch")
-    add("--calls", type=int, default=2, help="measured calls of each run")
+    add("--calls", type=int, default=1, help="measured calls of each run")
     add("--repeats", type=int, default=2, help="runs of each engine")
     add("--prompt", type=int, default=64, help="tokens of a prompt")
     add("--mean", type=int, default=48, help="an answer ends with probability 1/MEAN at each token")

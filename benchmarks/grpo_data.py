@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,39 @@ def digits(completions: Sequence[str], **columns: Any) -> list[float]:
 
 
 REWARDS = {"letters": letters, "digits": digits}
+
+LEARNING_RATE = {"step": 1e-6, "check": 1e-6, "reward": 2e-5}
+MAX_GRAD_NORM = {"step": 1.0, "check": 1e9, "reward": 1.0}
+"""The compared gradient is not clipped."""
+
+
+def shared_options(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the same name and value on both sides."""
+    return {
+        "learning_rate": LEARNING_RATE[job["task"]],
+        "lr_scheduler_type": "constant",
+        "max_grad_norm": MAX_GRAD_NORM[job["task"]],
+        "max_steps": job["steps"],
+        "num_generations": job["generations"],
+        "max_completion_length": job["new_tokens"],
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": 0,
+        "beta": 0.0,
+        "epsilon": 0.2,
+        "loss_type": "dapo",
+        "scale_rewards": "group",
+        "num_iterations": 1,
+        "seed": job["seed"],
+    }
+
+
+def recorded(job: Mapping[str, Any]) -> dict[tuple[int, ...], list[list[int]]]:
+    """Completions to be learnt from in place of sampled ones, by prompt; none but in a ``check``."""
+    if job["task"] != "check":
+        return {}
+    rows = json.loads(Path(job["completions"]).read_text(encoding="utf-8"))
+    return {tuple(row["prompt"]): row["completions"] for row in rows}
 
 
 def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
