@@ -6,6 +6,7 @@ least what its parent held when it was started.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -307,3 +308,14 @@ def write_results(
 
 def _round(value: float) -> float:
     return float(f"{value:.5g}")
+
+
+def numbers(text: str, least: int, why: str) -> list[int]:
+    """Whole numbers between commas, for argparse; ``why`` is said of one smaller than ``least``."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers") from None
+    if min(found) < least:
+        raise argparse.ArgumentTypeError(why)
+    return found

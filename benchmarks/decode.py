@@ -22,7 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import vllm_peer
-from common import RESULTS, Jobs, Neighbours, cache_folder, command, idle, row, table, void, write_results
+from common import (
+    RESULTS,
+    Jobs,
+    Neighbours,
+    cache_folder,
+    command,
+    idle,
+    numbers,
+    row,
+    table,
+    void,
+    write_results,
+)
 
 from charter.progress import progress, say
 
@@ -157,13 +169,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _numbers(text: str) -> list[int]:
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers") from None
-    if min(found) < 1:
-        raise argparse.ArgumentTypeError("a batch has at least one row")
-    return found
+    return numbers(text, 1, "a batch has at least one row")
 
 
 def _worker(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def charter_run(job: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
 
     from charter.catalogue import lookup
     from charter.models.load import load
-    from charter.pipeline.online import eyes_on, online_run
+    from charter.pipeline.online import online_hooks, online_run
     from charter.pipeline.training_data import load_data, rendered
     from charter.training.hooks import HookResult, Stop
     from charter.training.loop import Loop
@@ -78,7 +78,7 @@ def charter_run(job: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
     policy = load(job["model"], bf16=options.bf16)
     prompts = rendered(load_data(job["prompts"], entry, options), policy, options).groups
     run = online_run(entry, options, prompts, policy, Path(), {"reward": grpo_data.REWARDS[job["reward"]]})
-    eyes = eyes_on(run, (), policy)
+    watching = online_hooks(run, (), policy)
     ordinary = sample_by(entry.rollouts.sampled_by, options, policy, None)  # type: ignore[union-attr]
 
     def play(engine: Any, asked: Sequence[Any], n: int, sampling: Any) -> list[Any]:
@@ -123,7 +123,7 @@ def charter_run(job: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
         Path(job["work"]) / "run",
         data_fingerprint="benchmark",
         online=replace(run, play=play),
-        hooks=[*eyes, Marks()],
+        hooks=[*watching, Marks()],
     )
     step = loop.stepper.step
 

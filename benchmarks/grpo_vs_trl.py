@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import vllm_peer
-from common import RESULTS, Jobs, Neighbours, cache_folder, command, idle, table, write_results
+from common import RESULTS, Jobs, Neighbours, cache_folder, command, idle, numbers, table, write_results
 from grpo_rows import agreement, reward_row, seconds_to_reward, step_rows, summary, vllm_rows
 
 from charter.progress import progress, say
@@ -249,13 +249,7 @@ def _tasks(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[int]:
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers") from None
-    if min(found) < 8:
-        raise argparse.ArgumentTypeError("prompts have at least 8 tokens")
-    return found
+    return numbers(text, 8, "prompts have at least 8 tokens")
 
 
 def _worker(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charter.objectives.advantages import group_advantages, leave_one_out, soft_overlong, whiten
+from charter.feedback.rewards.builtin import overlong
+from charter.objectives.advantages import group_advantages, leave_one_out, whiten
 from charter.objectives.importance import importance_weights
 from charter.objectives.kl import AdaptiveKL, kl_estimate
 from charter.objectives.returns import gae, last_tokens, rewards_to_go, token_rewards
@@ -172,7 +173,9 @@ def importance_sampling_weights(inputs: Inputs, options: Options) -> Outputs:
 
 
 def soft_overlong_punishment(inputs: Inputs, options: Options) -> Outputs:
-    return {"rewards": soft_overlong(inputs["lengths"], **options)}
+    most, buffer = options["max_completion_length"], options["overlong_buffer"]
+    found = [overlong(length, most, buffer) for length in inputs["lengths"].tolist()]
+    return {"rewards": torch.tensor(found, dtype=torch.float64)}
 
 
 RUNNERS = {

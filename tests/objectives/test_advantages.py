@@ -16,7 +16,6 @@ from charter.objectives.advantages import (
     decoupled,
     group_advantages,
     leave_one_out,
-    soft_overlong,
     whiten,
 )
 from charter.objectives.baselines import ema_advantages, greedy_advantages
@@ -342,14 +341,3 @@ def test_greedy_baseline() -> None:
     order = torch.randperm(8, generator=generator(0))
     again_B = greedy_advantages(rewards_B[order], group_B[order], greedy_B[order])
     torch.testing.assert_close(again_B, found_B[order], equal_nan=True)
-
-
-# -- length ----------------------------------------------------------------------------------
-
-
-def test_soft_overlong_falls_from_0_to_minus_1() -> None:
-    lengths_B = torch.arange(1, 200).double()
-    found_B = soft_overlong(lengths_B, max_completion_length=100, overlong_buffer=40)
-    assert (found_B[lengths_B <= 60] == 0).all() and (found_B[lengths_B >= 100] == -1).all()
-    inside_B = found_B[(lengths_B >= 60) & (lengths_B <= 100)]
-    torch.testing.assert_close(inside_B.diff(), torch.full((40,), -1 / 40).double())

@@ -11,7 +11,7 @@ import torch
 from credit_trl import weights_of_trl
 from torch import Tensor
 
-from charter.objectives.importance import Mode, importance_weights, kept_fraction
+from charter.objectives.importance import Mode, importance_weights
 
 MODES = get_args(Mode)
 LENGTHS = (3, 1, 4, 2, 5)
@@ -141,15 +141,6 @@ def test_nothing_overflows(mode: Mode) -> None:
 def test_weights_carry_no_gradient() -> None:
     old_N, sampler_N = logps()
     assert not importance_weights(old_N.requires_grad_(), sampler_N, SAMPLE_N).requires_grad
-
-
-def test_kept_fraction() -> None:
-    old_N, sampler_N = torch.zeros(4), torch.tensor([0.0, -3.0, 0.1, 0.0])
-    weight_N = importance_weights(old_N, sampler_N, torch.tensor([0, 0, 1, 2]), "token_mask", 2.0)
-    assert kept_fraction(weight_N) == 0.75
-    weight_N = importance_weights(old_N, sampler_N, torch.tensor([0, 0, 1, 2]), "sequence_mask", 2.0)
-    assert kept_fraction(weight_N) == 0.5
-    assert kept_fraction(torch.empty(0)) == 1.0
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -39,6 +39,10 @@ class FakeRewards:
     def names(self) -> Sequence[str]:
         return list(self.functions)
 
+    @property
+    def weights(self) -> Sequence[float]:
+        return [1.0] * len(self.functions)
+
     def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         return [
             [

@@ -92,6 +92,11 @@ _WITH_CRITIC = RolloutSpec(
 )
 
 
+def _check_leavable(options: RolloutOptions, target_kl: float | None) -> None:
+    if target_kl is not None and options.steps_per_generation * options.num_iterations == 1:
+        raise ValueError("target_kl has no effect on rounds of one step")
+
+
 class PPOOptions(CriticOptions):
     """Options of proximal policy optimisation."""
 
@@ -113,6 +118,12 @@ class PPOOptions(CriticOptions):
     target_kl: float | None = Field(None, gt=0)
     """Leave a round once the KL to the policy that sampled it passes 1.5 times this; None = never.
     Not in TRL."""
+
+    @model_validator(mode="after")
+    def _reused(self) -> Self:
+        """A round of one step cannot be left early."""
+        _check_leavable(self, self.target_kl)
+        return self
 
     @property
     def uses_reference(self) -> bool:
@@ -160,6 +171,12 @@ class PPOPenaltyOptions(CriticOptions):
 
     target_kl: float | None = Field(None, gt=0)
     """Leave a round once that KL passes 1.5 times this; None = never."""
+
+    @model_validator(mode="after")
+    def _reused(self) -> Self:
+        """A round of one step cannot be left early."""
+        _check_leavable(self, self.target_kl)
+        return self
 
 
 PPO_PENALTY = Entry(
@@ -307,6 +324,8 @@ class TRPOOptions(CriticOptions):
         idle = sorted({"learning_rate", "max_grad_norm", "weight_decay"} & self.model_fields_set)
         if idle:
             raise ValueError(f"{', '.join(idle)} has no effect: max_kl_step decides how long a step is")
+        if self.bf16:
+            raise ValueError("a natural gradient is computed in float32: leave bf16 out")
         if self.lora_dropout:
             raise ValueError("lora_dropout would make the KL of a step another one each time: leave it out")
         return self

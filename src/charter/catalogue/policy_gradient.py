@@ -82,6 +82,11 @@ class GRPOOptions(RolloutOptions):
             raise ValueError(
                 "scale_rewards has no effect with multi_objective_aggregation: normalize_then_sum"
             )
+        if self.multi_objective_aggregation == "normalize_then_sum" and self.missing_eos_penalty:
+            raise ValueError(
+                "missing_eos_penalty has no effect with multi_objective_aggregation: normalize_then_sum; "
+                "add eos to reward_funcs"
+            )
         if self.loss_type == "cispo" and {"epsilon", "delta"} & given:
             raise ValueError("epsilon and delta have no effect with loss_type cispo: give epsilon_high")
         return self
@@ -172,6 +177,13 @@ class DAPOOptions(GRPOOptions):
 
     max_resampling: int = Field(4, ge=1)
     """With dynamic sampling: try at most so many times the prompts of a round."""
+
+    @model_validator(mode="after")
+    def _resampling(self) -> Self:
+        """Options have an effect."""
+        if "max_resampling" in self.model_fields_set and not self.dynamic_sampling:
+            raise ValueError("max_resampling has no effect without dynamic_sampling")
+        return self
 
 
 DAPO = _variant(

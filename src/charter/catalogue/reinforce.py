@@ -132,9 +132,6 @@ class ReMaxOptions(RolloutOptions):
     aggregation: Literal["sequence_sum", "token_mean"] = "sequence_sum"
     """An answer is one action, or the mean goes over tokens."""
 
-    baseline: Literal["greedy"] = "greedy"
-    """What a reward is held against."""
-
     @property
     def uses_reference(self) -> bool:
         """Only where the reward holds a KL."""
@@ -153,9 +150,9 @@ REMAX = Entry(
     models=REINFORCE.models,
     best_for="a baseline that knows the prompt, from one more completion",
     watch="greedy completions of a small model repeat themselves, and make a poor baseline",
-    elsewhere=(*ROLLOUTS, "beta", "baseline"),
+    elsewhere=(*ROLLOUTS, "beta"),
     rollouts=RolloutSpec(
-        "charter.training.credit.advantage:baseline",
+        "charter.training.credit.advantage:against_greedy",
         sampled_by=("policy", "greedy"),
         reads_if=_KL_IN_REWARD,
     ),

@@ -6,7 +6,6 @@ import functools
 import importlib
 import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from charter.environments.calculator import Calculator, CalculatorOptions
 from charter.environments.guess_number import GuessNumber, GuessNumberOptions
 from charter.errors import ConfigError, did_you_mean
 from charter.rundir import sha256_json
+from charter.user_file import run_file
 
 BUILT_IN: Mapping[str, tuple[Callable[[Any], Environment], type[Config]]] = {
     "calculator": (Calculator, CalculatorOptions),
@@ -109,19 +109,8 @@ def _loaded(place: str, base: Path) -> Any:
 
 
 def _run(path: Path) -> Any:
-    # A name of its own, so that two files called game.py do not meet.
     name = f"charter_environment_{sha256_json(str(path))[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot load {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return run_file(path, name)
 
 
 def _check_options(make: Callable[..., Any], options: Mapping[str, Any], spec: str) -> None:

@@ -14,6 +14,7 @@ from charter.constitution.callable_target import file_of
 from charter.errors import did_you_mean
 from charter.feedback.rule_outcome import Outcome, RuleError
 from charter.rundir import sha256_file, sha256_json
+from charter.user_file import run_file
 
 
 def call(target: str, base: Path, file_sha: str, text: str, prompt: str) -> Outcome:
@@ -72,14 +73,4 @@ def _module_at(path: Path, file_sha: str) -> Any:
     name = f"charter_rules_{sha256_json([str(path), file_sha])[:16]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot load {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return run_file(path, name)

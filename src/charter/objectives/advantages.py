@@ -96,15 +96,6 @@ def whiten(
     return torch.where(used_U, white_U if shift_mean else white_U + mean, 0.0)
 
 
-def soft_overlong(lengths_B: Tensor, max_completion_length: int, overlong_buffer: int) -> Tensor:
-    """DAPO's punishment of long answers, ``(B,)`` in [-1, 0] (2503.14476, equation 13).
-
-    0 up to ``max_completion_length - overlong_buffer`` tokens, then falling to -1 at the maximum.
-    """
-    free = max_completion_length - overlong_buffer
-    return ((free - lengths_B) / overlong_buffer).clamp(-1.0, 0.0)
-
-
 def _group_mean(rewards_B: Tensor, group_B: Tensor, known_B: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of the known rewards of each sample's group, and how many there are."""
     sums_G = _sum_by_group(torch.where(known_B, rewards_B, 0.0), group_B)

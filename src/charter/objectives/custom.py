@@ -19,7 +19,6 @@ import functools
 import importlib
 import importlib.util
 import inspect
-import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -29,6 +28,8 @@ from torch import Tensor
 
 from charter.errors import ConfigError, did_you_mean
 from charter.objectives.base import Layout, Need, Scored, Stats, Term, Unit
+from charter.rundir import sha256_json
+from charter.user_file import run_file
 
 DataKind = Literal["sft", "preference", "unpaired"]
 Loss = Callable[[Scored], Tensor]
@@ -188,19 +189,13 @@ def _module_at(where: str) -> Any:
     path = Path(where).absolute()
     if not path.is_file():
         raise ConfigError("no such file", where=where)
-    spec = importlib.util.spec_from_file_location(f"charter_user_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        return run_file(path, f"charter_user_{sha256_json(str(path))[:16]}")
     except Exception as error:
-        del sys.modules[spec.name]
         at = _line_in(path, error)
         raise ConfigError(
             f"error while loading: {type(error).__name__}: {error}", where=f"{where}:{at}" if at else where
         ) from error
-    return module
 
 
 def _line_in(path: Path, error: Exception) -> int | None:

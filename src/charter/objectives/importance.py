@@ -56,8 +56,3 @@ def importance_weights(
     if mode.endswith("truncate"):
         return ratio_N.clamp(low, high)
     return torch.where((ratio_N >= low) & (ratio_N <= high), ratio_N, torch.zeros_like(ratio_N))
-
-
-def kept_fraction(weight_N: Tensor) -> float:
-    """Share of tokens whose weight is not 0."""
-    return float((weight_N > 0).double().mean()) if len(weight_N) else 1.0

@@ -52,7 +52,7 @@ def online_run(
     )
 
 
-def eyes_on(run: OnlineRun, held_out: Sequence[Group], policy: Policy) -> list[Hook]:
+def online_hooks(run: OnlineRun, held_out: Sequence[Group], policy: Policy) -> list[Hook]:
     """Held-out reward beside the proxy, then the watchdog, which reads it."""
     options = run.options
     hooks: list[Hook] = []

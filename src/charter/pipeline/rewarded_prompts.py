@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from charter.feedback.rewards.functions import FunctionReward
 from charter.feedback.rewards.rewards import Rewards
 from charter.feedback.rewards.signature import form_of, parameters_of
 from charter.feedback.rewards.spec import open_rewards, unique
+from charter.rundir import sha256_file, sha256_json
 
 Functions = Mapping[str, Callable[..., Any]]
 """Reward functions that Python code gave, by the names that stand for them in ``reward_funcs``."""
@@ -76,6 +78,25 @@ def reward_file(spec: str) -> str:
     target = spec.removeprefix("sandbox:")
     found = re.match(r"(.+?\.(?:py|md|markdown|yaml|yml))(?::|$)", target)
     return found.group(1) if found else target
+
+
+def rewards_identity(options: RolloutOptions, base: Path, functions: Functions) -> dict[str, str]:
+    """What the rewards are: files by their bytes, functions by their source where it can be had."""
+    found = {}
+    for spec in options.reward_funcs:
+        path = base / reward_file(spec)
+        if spec in functions:
+            found[spec] = _source_of(functions[spec])
+        elif path.is_file():
+            found[spec] = sha256_file(path)
+    return found
+
+
+def _source_of(function: Callable[..., Any]) -> str:
+    try:
+        return sha256_json(inspect.getsource(function))
+    except (OSError, TypeError):  # typed at a prompt, or an object: its name must do
+        return getattr(function, "__qualname__", type(function).__qualname__)
 
 
 def prompts_of(data: Any, options: RolloutOptions, base: Path) -> LoadedData:

@@ -20,8 +20,8 @@ from charter.feedback.reward import measure_scale
 from charter.models.policy import Policy
 from charter.models.reward_scale import RewardScale
 from charter.objectives.base import Need
-from charter.pipeline.online import eyes_on, online_run
-from charter.pipeline.rewarded_prompts import Functions
+from charter.pipeline.online import online_hooks, online_run
+from charter.pipeline.rewarded_prompts import Functions, rewards_identity
 from charter.pipeline.stepwise import train_in_stages
 from charter.pipeline.training_data import arranged, load_data, rendered, with_answers
 from charter.progress import say
@@ -98,7 +98,7 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
     def make_loop(groups: Sequence[Group], directory: Path, stage: str) -> Loop:
         hooks: list[Hook] = []
         if online is not None:
-            hooks += eyes_on(online, held_out, policy)
+            hooks += online_hooks(online, held_out, policy)
         if request.options.max_kl is not None:
             hooks.append(_kl_stop(policy, prepared, request.options))
         hooks += request.hooks
@@ -209,7 +209,7 @@ def _reference_plan(entry: Entry, options: TrainOptions) -> ReferencePlan:
 
 
 def _fingerprint(request: TrainRequest, policy: Policy) -> str:
-    """Identity of the data as trained on: bytes or rows, and the template that renders them."""
+    """Identity of the data as trained on: bytes or rows, the template that renders them, the rewards."""
     data = request.data
     path = Path(data) if isinstance(data, (str, Path)) else None
     if path is not None and path.is_file():
@@ -218,9 +218,11 @@ def _fingerprint(request: TrainRequest, policy: Policy) -> str:
         identity = str(data)
     else:
         identity = sha256_json([dict(row) for row in data])
-    return sha256_json(
-        [identity, policy.template.fingerprint, request.objective, dict(request.objective_options)]
-    )
+    parts: list[Any] = [identity, policy.template.fingerprint, request.objective]
+    parts.append(dict(request.objective_options))
+    if isinstance(request.options, RolloutOptions):
+        parts.append(rewards_identity(request.options, request.base, request.functions))
+    return sha256_json(parts)
 
 
 def _kl_stop(policy: Policy, prepared: Prepared, options: TrainOptions) -> KLStop:

@@ -36,6 +36,7 @@ class Experience:
         old_logps_N: log-probs under the policy as it is now, where read.
         ref_logps_N: log-probs under the reference, where read.
         values_N: the critic's, where read.
+        weight_K: what each reward counts; None = 1 each.
     """
 
     groups: tuple[Group, ...]
@@ -44,6 +45,7 @@ class Experience:
     old_logps_N: Tensor | None = None
     ref_logps_N: Tensor | None = None
     values_N: Tensor | None = None
+    weight_K: Tensor | None = None
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
@@ -54,6 +56,13 @@ class Experience:
     def group_B(self) -> Tensor:
         """Which group each sample belongs to."""
         return torch.tensor([i for i, group in enumerate(self.groups) for _ in group.samples])
+
+    @cached_property
+    def own_B(self) -> Tensor:
+        """Samples of who samples first in each group, not of those it is held against, bool."""
+        firsts = [group.samples[0].completion.sampled_by for group in self.groups for _ in group.samples]
+        pairs = zip(self.samples, firsts, strict=True)
+        return torch.tensor([sample.completion.sampled_by == first for sample, first in pairs])
 
     @cached_property
     def lengths_B(self) -> Tensor:

@@ -106,7 +106,8 @@ class Loop:
         dimensions: int | None = None,
         online: MakeOnline | None = None,
     ) -> None:
-        if options.eval_steps is not None and not eval_groups and online is None:
+        measured = eval_groups or any(hook.name == "heldout_reward" for hook in hooks)
+        if options.eval_steps is not None and not measured:
             raise UserError("eval_steps has no effect without evaluation data")
         if not groups:
             raise UserError("no groups to train on")

@@ -17,34 +17,35 @@ REPEATED = 4
 def rollout_metrics(experience: Experience, names: Sequence[str]) -> dict[str, float]:
     """Rewards, lengths, endings, entropy and KL of a round.
 
+    ``reward`` and ``reward_std`` are of what is trained on, not of greedy samples or opponents.
     ``reward_std`` is the mean of the groups' deviations. ``entropy`` is the mean of minus the sampler's
     log-probs of the policy's own samples: an unbiased estimate of the entropy per token where nothing
     cuts the distribution.
     ``kl`` is the mean over samples of the summed log-ratio to the reference, in nats per sequence.
     """
     reward_B, lengths_B = experience.reward_B, experience.lengths_B.double()
-    known_B = reward_B[experience.rewarded()]
+    known_B = reward_B[experience.rewarded() & experience.own_B]
     std_G, zero_G = _group_spread(experience)
     found = {
-        "reward": float(known_B.mean()),
         "reward_std": float(std_G.mean()) if len(std_G) else 0.0,
         "frac_reward_zero_std": float(zero_G.double().mean()) if len(zero_G) else 0.0,
-        "rewards/missing": float(len(reward_B) - len(known_B)),
+        "rewards/missing": float(reward_B.isnan().sum()),
         "completions/mean_length": float(lengths_B.mean()),
         "completions/min_length": float(lengths_B.min()),
         "completions/max_length": float(lengths_B.max()),
         "completions/clipped_ratio": float(experience.truncated_B.double().mean()),
         "completions/repetition": _repetition(experience),
     }
+    if len(known_B):
+        found["reward"] = float(known_B.mean())
     for index, name in enumerate(names):
-        own_B = experience.reward_BK[:, index]
-        own_B = own_B[~own_B.isnan()]
-        if len(own_B):
-            found[f"rewards/{name}/mean"] = float(own_B.mean())
-            found[f"rewards/{name}/std"] = float(own_B.std(correction=0))
+        values_B = experience.reward_BK[experience.own_B, index]
+        values_B = values_B[~values_B.isnan()]
+        if len(values_B):
+            found[f"rewards/{name}/mean"] = float(values_B.mean())
+            found[f"rewards/{name}/std"] = float(values_B.std(correction=0))
     if all(sample.completion.logps for sample in experience.samples):
-        own_B = torch.tensor([s.completion.sampled_by == "policy" for s in experience.samples])
-        own_N = own_B[experience.sample_N] | ~own_B.any()  # a mixture alone stands for the policy
+        own_N = experience.own_B[experience.sample_N]
         found["entropy"] = -float(experience.sampler_logps_N[own_N].mean())
     if experience.old_logps_N is not None and experience.ref_logps_N is not None:
         gap_N = (experience.old_logps_N - experience.ref_logps_N).double()
@@ -56,7 +57,8 @@ def _group_spread(experience: Experience) -> tuple[Tensor, Tensor]:
     """Deviation of the rewards of each group with at least two, and whether they are all the same."""
     spread, same = [], []
     for group in range(len(experience.groups)):
-        own = experience.reward_B[(experience.group_B == group) & experience.rewarded()]
+        here_B = (experience.group_B == group) & experience.rewarded() & experience.own_B
+        own = experience.reward_B[here_B]
         if len(own) > 1:
             spread.append(own.std())
             same.append(own.max() == own.min())

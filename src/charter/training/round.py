@@ -55,6 +55,11 @@ class Rewards(Protocol):
         """Names of the rewards."""
         ...
 
+    @property
+    def weights(self) -> Sequence[float]:
+        """What each counts."""
+        ...
+
     def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         """Everything said about each group's samples."""
         ...
@@ -214,11 +219,11 @@ class RoundMaker:
             [v for values in self.rewards.combined(groups) for v in values], dtype=torch.float64
         )
         table = [row for rows in self.rewards.table(groups) for row in rows]
-        penalty = getattr(self.options, "missing_eos_penalty", None)
-        made = Experience(tuple(groups), reward_B, torch.tensor(table, dtype=torch.float64))
-        if penalty is None:
-            return made
-        return replace(made, reward_B=reward_B - penalty * made.truncated_B)
+        reward_BK = torch.tensor(table, dtype=torch.float64)
+        weight_K = torch.tensor(self.rewards.weights, dtype=torch.float64)
+        made = Experience(tuple(groups), reward_B, reward_BK, weight_K=weight_K)
+        penalty = self.options.missing_eos_penalty
+        return made if penalty is None else replace(made, reward_B=reward_B - penalty * made.truncated_B)
 
     def _missing(self, groups: Sequence[Group]) -> dict[str, float]:
         """How many rewards are missing and why; each reason is said the first time."""

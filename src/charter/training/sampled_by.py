@@ -25,7 +25,7 @@ def sample_by(
     def sample(engine: Engine, prompts: Sequence[Group], n: int, sampling: Sampling) -> list[Group]:
         counts = [n - len(names) + 1] + [1] * (len(names) - 1)
         parts = [
-            _one(engine, prompts, count, replaced_seed(sampling, index), name, options, policy, moving)
+            _one(engine, prompts, count, seeded_apart(sampling, index), name, options, policy, moving)
             for index, (name, count) in enumerate(zip(names, counts, strict=True))
         ]
         return [
@@ -36,7 +36,7 @@ def sample_by(
     return sample
 
 
-def replaced_seed(sampling: Sampling, index: int) -> Sampling:
+def seeded_apart(sampling: Sampling, index: int) -> Sampling:
     """A seed for each sampler: with the same one they would make the same random choices."""
     return sampling if index == 0 else sampling.model_copy(update={"seed": sampling.seed + 7919 * index})
 

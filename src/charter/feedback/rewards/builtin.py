@@ -144,14 +144,15 @@ def eos(options: EosOptions) -> Callable[[Sample, Group], Said]:
 
 
 def soft_overlong(options: OverlongOptions) -> Callable[[Sample, Group], Said]:
-    """0 up to ``max - buffer`` tokens, linear to -1 at ``max``, -1 beyond (DAPO 2503.14476, eq. 13)."""
-    start = options.max_completion_length - options.overlong_buffer
+    """:func:`overlong` of the answer's own tokens."""
+    most, buffer = options.max_completion_length, options.overlong_buffer
+    return lambda sample, _: overlong(len(own_tokens(sample)), most, buffer)
 
-    def score(sample: Sample, _: Group) -> Said:
-        over = len(own_tokens(sample)) - start
-        return -min(over / options.overlong_buffer, 1.0) if over > 0 else 0.0
 
-    return score
+def overlong(length: float, most: int, buffer: int) -> float:
+    """0 up to ``most - buffer`` tokens, linear to -1 at ``most``, -1 beyond (DAPO 2503.14476, eq. 13)."""
+    over = length - (most - buffer)
+    return -min(over / buffer, 1.0) if over > 0 else 0.0
 
 
 def layout(options: FormatOptions) -> Callable[[Sample, Group], Said]:

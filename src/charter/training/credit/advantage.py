@@ -20,19 +20,21 @@ from charter.training.round import Credited, Memory
 def group_relative(experience: Experience, options: Any, memory: Memory) -> Credited:
     """GRPO and its kin: reward less the group's mean, over its deviation where asked for."""
     if getattr(options, "multi_objective_aggregation", "sum_then_normalize") == "normalize_then_sum":
-        return _whole(experience, options, decoupled(experience, options))
+        return _whole(experience, options, decoupled(experience))
     advantage_B = maths.group_advantages(
         experience.reward_B, experience.group_B, scale_rewards=options.scale_rewards
     )
     return _whole(experience, options, advantage_B)
 
 
-def decoupled(experience: Experience, options: Any) -> Tensor:
+def decoupled(experience: Experience) -> Tensor:
     """Each reward normalised in its group by itself, then summed (NVIDIA's GDPO, 2601.05242), ``(B,)``."""
-    weights = options.reward_weights or (1.0,) * experience.reward_BK.shape[1]
     # A sample that a reward failed is not trained on, and counts in no other reward's statistics.
     reward_BK = experience.reward_BK.masked_fill(~experience.rewarded()[:, None], torch.nan)
-    return maths.decoupled(reward_BK, torch.tensor(weights, dtype=torch.float64), experience.group_B)
+    weight_K = experience.weight_K
+    if weight_K is None:
+        weight_K = torch.ones(reward_BK.shape[1], dtype=reward_BK.dtype)
+    return maths.decoupled(reward_BK, weight_K, experience.group_B)
 
 
 def leave_one_out(experience: Experience, options: Any, memory: Memory) -> Credited:
@@ -47,16 +49,20 @@ def leave_one_out(experience: Experience, options: Any, memory: Memory) -> Credi
 def baseline(experience: Experience, options: Any, memory: Memory) -> Credited:
     """REINFORCE: reward, less the KL, less a baseline that does not know the sample."""
     reward_B = _with_kl(experience, options.beta)
-    if options.baseline == "greedy":  # the last sample of each group
-        greedy_B = returns.last_tokens(experience.group_B)
-        advantage_B = greedy_advantages(reward_B, experience.group_B, greedy_B)
-        return _whole(experience, options, advantage_B, ~greedy_B)
     if options.baseline == "ema":
         before = memory.get("baseline")
         advantage_B, memory["baseline"] = ema_advantages(reward_B, before, options.baseline_decay)
         metrics = {} if before is None else {"baseline": float(before)}
         return _whole(experience, options, advantage_B, metrics=metrics)
     return _whole(experience, options, maths.leave_one_out(reward_B, experience.group_B))
+
+
+def against_greedy(experience: Experience, options: Any, memory: Memory) -> Credited:
+    """ReMax (2310.10505): reward less that of the greedy sample, the last of each group."""
+    reward_B = _with_kl(experience, options.beta)
+    greedy_B = returns.last_tokens(experience.group_B)
+    advantage_B = greedy_advantages(reward_B, experience.group_B, greedy_B)
+    return _whole(experience, options, advantage_B, ~greedy_B)
 
 
 def to_go(experience: Experience, options: Any, memory: Memory) -> Credited:
