@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import charter
-from charter.records import read_groups
 from charter.testing import save_tiny
+from charter.training.loop import Loop
 
 PROMPTS = [[{"role": "user", "content": f"Say {word}"}] for word in ("one", "two", "three", "four")]
 ROWS = [
@@ -74,7 +74,7 @@ def test_splits_of_a_step_change_nothing(name: str, tiny: str, tmp_path: Path) -
     whole = trained(name, tiny, tmp_path / "whole", tokens_per_microbatch=100_000)
     parts = trained(name, tiny, tmp_path / "parts", tokens_per_microbatch=1)
     for one, other in zip(whole, parts, strict=True):
-        for metric in one.keys() - {"seconds", "tokens_computed"}:
+        for metric in one.keys() - {"seconds", "seconds_sampling", "tokens_computed"}:
             assert one[metric] == pytest.approx(other[metric], rel=5e-5, abs=2e-6), metric
 
 
@@ -100,39 +100,61 @@ def test_pretraining_is_sft_on_whole_texts(tiny: str, tmp_path: Path) -> None:
 # -- the student's own answers ---------------------------------------------------------------
 
 
-def answers_of(directory: Path) -> list[tuple[int, ...]]:
-    (path,) = directory.glob("answers-*.jsonl")
-    groups = read_groups(path)
-    assert all(len(group.samples) == 1 for group in groups)
-    return [group.samples[0].completion.token_ids for group in groups]
+def answers_of(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (directory / "samples.jsonl").read_text().splitlines()]
 
 
-def test_answers_are_the_students_and_kept(tiny: str, tmp_path: Path) -> None:
-    first = trained("on policy", tiny, tmp_path / "a")
+def test_every_step_learns_from_what_its_own_weights_wrote(tiny: str, tmp_path: Path) -> None:
+    rows = trained("on policy", tiny, tmp_path / "a")
     found = answers_of(tmp_path / "a")
-    assert len(found) == len(PROMPTS)
-    assert all(1 <= len(ids) <= 9 for ids in found)
+    assert [row["weight_version"] for row in found] == [0] * 4 + [1] * 4 + [2] * 4
+    assert all(row["sampled_by"] == "policy" for row in found)
+    assert all(0 < row["completions/mean_length"] <= 9 for row in rows)
     again = trained("on policy", tiny, tmp_path / "b", tokens_per_microbatch=1)
     assert answers_of(tmp_path / "b") == found
-    assert first[0]["loss"] == pytest.approx(again[0]["loss"], rel=1e-5)
+    assert rows[0]["loss"] == pytest.approx(again[0]["loss"], rel=1e-5)
     trained("on policy", tiny, tmp_path / "c", seed=7)
     assert answers_of(tmp_path / "c") != found
 
 
-def test_an_interrupted_sampling_draws_what_an_unbroken_one_does(
+def test_a_round_of_answers_may_last_several_steps(tiny: str, tmp_path: Path) -> None:
+    rows = trained("on policy", tiny, tmp_path, per_device_train_batch_size=2, steps_per_generation=2)
+    assert [row["weight_version"] for row in answers_of(tmp_path)] == [0] * 4 + [2] * 4
+    assert [row["rollouts/round"] for row in rows] == [1, 1, 2]
+
+
+def _breaks_once(look: Any) -> Any:
+    """A loop that ends without warning after its third step."""
+    broken: list[int] = []
+
+    def breaks(self: Loop, log: Any, values: dict[str, float]) -> None:
+        look(self, log, values)
+        if self.state.done == 3 and not broken:
+            broken.append(3)
+            raise KeyError("torn")
+
+    return breaks
+
+
+def test_a_run_that_broke_within_a_round_goes_on_with_its_answers(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from charter.pipeline import on_policy
+    options = {"per_device_train_batch_size": 2, "steps_per_generation": 2, "save_steps": 1}
+    whole = trained("on policy", tiny, tmp_path / "a", max_steps=4, **options)
 
-    monkeypatch.setattr(on_policy, "_CHUNK", 2)
-    trained("on policy", tiny, tmp_path / "a")
-    (whole,) = (tmp_path / "a").glob("answers-*.jsonl")
-    lines = whole.read_bytes().splitlines(keepends=True)
-    (tmp_path / "b").mkdir()
-    # Three of four answers, and a torn line: the second chunk was being written.
-    (tmp_path / "b" / whole.name).write_bytes(b"".join(lines[:3]) + lines[3][:20])
-    trained("on policy", tiny, tmp_path / "b")
+    monkeypatch.setattr(Loop, "_look", _breaks_once(Loop._look))
+    with pytest.raises(KeyError, match="torn"):
+        trained("on policy", tiny, tmp_path / "b", max_steps=4, **options)
+    rows = trained("on policy", tiny, tmp_path / "b", max_steps=4, **options)
+    assert [row["loss"] for row in rows] == [row["loss"] for row in whole]
     assert answers_of(tmp_path / "b") == answers_of(tmp_path / "a")
+
+
+def test_held_out_prompts_are_answered_once(tiny: str, tmp_path: Path) -> None:
+    rows = trained("on policy", tiny, tmp_path, eval_data=ASKED[:2], eval_steps=1)
+    assert all(row["eval_loss"] > 0 for row in rows)
+    still = trained("on policy", tiny, tmp_path / "s", eval_data=ASKED[:2], eval_steps=1, learning_rate=1e-12)
+    assert still[0]["eval_loss"] == pytest.approx(still[2]["eval_loss"], rel=1e-6)
 
 
 def test_a_recipe_names_the_context_beside_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,8 @@ def main(names: list[str]) -> None:
         workshop = Workshop(save_tiny(f"{folder}/tiny"), Path(folder))
         for name in names or list(ENTRIES):
             recorded[name] = [float(f"{loss:.8g}") for loss in workshop.losses(name)]
-            if ENTRIES[name].rollouts is not None:
-                sampled[name] = workshop.sampled(name)
+            if rounds := workshop.sampled(name):
+                sampled[name] = rounds
     _write(RECORDED, recorded)
     _write(SAMPLED, sampled)
 

@@ -75,6 +75,10 @@ class OnPolicyDistillationOptions(DistillationOptions):
     max_completion_length: int = Field(512, ge=1)
     """Most tokens of a sampled answer."""
 
+    steps_per_generation: int = Field(1, ge=1)
+    """Optimizer steps the answers of a round are split over; 1 = every answer is learnt from by the
+    weights that wrote it."""
+
 
 _TERM = (TermSpec("charter.objectives.distillation:Distillation"),)
 _OWN = (
@@ -125,15 +129,15 @@ ON_POLICY_DISTILLATION = Entry(
     options=OnPolicyDistillationOptions,
     models=("policy", "teacher (the adapter off, or a frozen copy)"),
     best_for="a prompt built into the weights from prompts alone, where the student's own answers go wrong",
-    watch="answers are sampled once, before the first step: train briefly, then run it again",
+    watch="short answers teach only how to begin; sampling costs more than learning",
     rows=_ROWS,
     arrange=_ARRANGE,
-    elsewhere=(*_OWN, "top_p", "max_completion_length"),
+    elsewhere=(*_OWN, "top_p", "max_completion_length", "steps_per_generation"),
     traits=Traits(
-        formula="D(pi_0(.|C,x,y<t), pi(.|x,y<t)) on y ~ pi_0(.|x), mean over tokens",
+        formula="D(pi_0(.|C,x,y<t), pi(.|x,y<t)) on y ~ pi(.|x), mean over tokens",
         mechanism="corrects the student on texts it writes itself towards the prompted model",
-        stability="as context distillation; off-policy drift grows with the steps",
-        complexity="sampling before training, a teacher forward per step, the context",
+        stability="as context distillation; the texts are always the policy's own",
+        complexity="sampling in the loop, a teacher forward per step, the context",
     ),
 )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.catalogue import Entry, TrainOptions, lookup
-from charter.catalogue.distillation import DistillationOptions
+from charter.catalogue.distillation import DistillationOptions, OnPolicyDistillationOptions
 from charter.catalogue.options import MovingReference
 from charter.catalogue.other_reference import StepwiseOptions
 from charter.catalogue.rollouts import RolloutOptions
@@ -20,16 +20,18 @@ from charter.feedback.reward import measure_scale
 from charter.models.policy import Policy
 from charter.models.reward_scale import RewardScale
 from charter.objectives.base import Need
+from charter.pipeline.on_policy import answered_once, own_answers
 from charter.pipeline.online import online_hooks, online_run
 from charter.pipeline.rewarded_prompts import Functions, rewards_identity
 from charter.pipeline.stepwise import train_in_stages
-from charter.pipeline.training_data import arranged, load_data, rendered, with_answers
+from charter.pipeline.training_data import arranged, load_data, rendered
 from charter.progress import say
 from charter.rundir import sha256_file, sha256_json
 from charter.training.batch import Columns
 from charter.training.hooks import Hook
 from charter.training.loop import Loop, Resume
 from charter.training.online import OnlineRun
+from charter.training.own_answers import OwnAnswers
 from charter.training.references import ReferencePlan
 from charter.training.step import WeightedTerm
 from charter.training.teacher import Teacher, teacher_of
@@ -79,17 +81,16 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
         request = replace(request, options=resolved(request.options))
     terms = _terms(entry, request)
     loaded = load_data(request.data, entry, request.options, request.base, sampled=request.sampled)
-    prepared = rendered(with_answers(loaded, policy, request.options, directory), policy, request.options)
+    prepared = rendered(loaded, policy, request.options)
     for line in prepared.report.lines():
         say(f"data: {line}")
     held_out: Sequence[Group] = ()
     if request.eval_data is not None:
-        loaded = load_data(request.eval_data, entry, request.options, request.base)
-        loaded = with_answers(loaded, policy, request.options, directory)
-        held_out = arranged(rendered(loaded, policy, request.options).groups, entry, request.options, policy)
+        held_out = _held_out(entry, request, policy)
     directory.mkdir(parents=True, exist_ok=True)
-    groups = arranged(prepared.groups, entry, request.options, policy)
-    if entry.rollouts is None:
+    own = _own_answers(entry, request, prepared.groups, policy)
+    groups = prepared.groups if own else arranged(prepared.groups, entry, request.options, policy)
+    if entry.rollouts is None and own is None:
         _say_trained(groups, prepared.report.trained_tokens)
     fingerprint = _fingerprint(request, policy)
 
@@ -110,7 +111,7 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
             directory,
             data_fingerprint=sha256_json([fingerprint, stage]) if stage else fingerprint,
             eval_groups=held_out if online is None else (),
-            online=online,
+            online=own if online is None else online,
             hooks=hooks,
             reference=_reference_plan(entry, request.options),
             teacher=_teacher(policy, request.options),
@@ -141,6 +142,23 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
         "options": request.options.model_dump(mode="json"),
         "line": f"{result.steps} of {result.planned} steps, stopped by: {result.stopped_by}",
     }
+
+
+def _held_out(entry: Entry, request: TrainRequest, policy: Policy) -> Sequence[Group]:
+    """What ``eval_steps`` measures on; prompts, where the algorithm is rewarded for what it samples."""
+    loaded, options = load_data(request.eval_data, entry, request.options, request.base), request.options
+    if isinstance(options, OnPolicyDistillationOptions):
+        return answered_once(loaded, entry, options, policy)
+    return arranged(rendered(loaded, policy, options).groups, entry, options, policy)
+
+
+def _own_answers(
+    entry: Entry, request: TrainRequest, prompts: Sequence[Group], policy: Policy
+) -> OwnAnswers | None:
+    """The policy's answers, where a teacher corrects those."""
+    if not isinstance(request.options, OnPolicyDistillationOptions):
+        return None
+    return own_answers(entry, request.options, prompts, policy)
 
 
 def _online(

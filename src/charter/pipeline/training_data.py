@@ -1,4 +1,4 @@
-"""The groups one run trains on: read, answered where the policy learns from itself, rendered, arranged."""
+"""The groups one run trains on: read, rendered, arranged."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from charter.catalogue import Entry, TrainOptions
-from charter.catalogue.distillation import OnPolicyDistillationOptions
 from charter.catalogue.rollouts import RolloutOptions
 from charter.data.formats import Kind, LoadedData, load_groups
 from charter.data.prepare import Prepared, prepare
 from charter.errors import ConfigError
 from charter.models.policy import Policy
-from charter.pipeline.on_policy import answered
 from charter.pipeline.rewarded_prompts import prompts_of
 from charter.records import is_groups_file, read_groups
 from charter.training.terms import by_name
@@ -63,13 +61,6 @@ def load_data(
     if data is None:
         raise ConfigError("no data to train on", where="data")
     return read_data(data, entry, options, sampled=sampled)
-
-
-def with_answers(loaded: LoadedData, policy: Policy, options: TrainOptions, directory: Path) -> LoadedData:
-    """Prompts with the policy's own answers, where it learns from those."""
-    if isinstance(options, OnPolicyDistillationOptions):
-        return answered(loaded, policy, options, directory)
-    return loaded
 
 
 def rendered(loaded: LoadedData, policy: Policy, options: TrainOptions) -> Prepared:

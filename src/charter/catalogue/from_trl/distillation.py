@@ -36,6 +36,7 @@ SECTIONS: dict[str, Rows] = {
         *same("max_completion_length", of=("distillation",)),
         *same("max_completion_length", default="TRL's other trainers say 512", of=("sdft",)),
         *same("teacher_model_kind teacher_update_rate teacher_sync_steps", of=("sdft",)),
+        *same("steps_per_generation", default="TRL: gradient_accumulation_steps", of=("sdft",)),
         *same("distillation_topk", default="the whole vocabulary", of=("sdft",)),
         *renamed("distillation_alpha", "beta", "with divergence: jsd", of=("sdft",)),
         *refused(
@@ -47,8 +48,8 @@ SECTIONS: dict[str, Rows] = {
             "distillation_add_tail", "always on: the tokens left out are compared as one bucket", of=("sdft",)
         ),
         *refused(
-            "distillation_is_clip num_iterations generation_batch_size steps_per_generation",
-            "does nothing here: answers are sampled with the weights that learn from them",
+            "distillation_is_clip num_iterations generation_batch_size",
+            "does nothing here: a round's answers are learnt from once, by the weights that wrote them",
             of=("sdft",),
         ),
         *refused("num_generations", "always 1: one answer a prompt and epoch", of=("sdft",)),
