@@ -27,7 +27,7 @@ from charter.models.load import load as _load
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.pipeline.recipe import Recipe, train_options
-from charter.pipeline.rewarded_prompts import Functions, named_functions, rewards_of
+from charter.pipeline.rewarded_prompts import Functions, check_prompts, named_functions, rewards_of
 from charter.pipeline.runner import run_recipe
 from charter.pipeline.training import TrainRequest
 from charter.pipeline.training import train as _train
@@ -173,7 +173,7 @@ def load_check(
     loaded = load_data(data, entry, options)
     if isinstance(options, RolloutOptions):
         with closing(rewards_of(options, Path(), functions or {})) as rewards:
-            rewards.check(loaded.groups)
+            check_prompts(rewards, options, loaded.groups)
     return len(loaded.groups)
 
 

@@ -97,6 +97,7 @@ def online_loop(
     hooks: Sequence[Any] = (),
     prompts: int = 6,
     texts: int = 0,
+    columns: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Loop:
     """A loop over rollouts of ``prompts`` prompts with a fresh policy, beside ``texts`` of pretraining."""
@@ -114,7 +115,10 @@ def online_loop(
     entry = lookup(algorithm)
     options: Any = entry.options(**values)
     policy = policy or load(model, bf16=False)
-    rows = [{"prompt": [{"role": "user", "content": f"Say {'abc' * (i % 3)} {i}"}]} for i in range(prompts)]
+    rows = [
+        {"prompt": [{"role": "user", "content": f"Say {'abc' * (i % 3)} {i}"}], **(columns or {})}
+        for i in range(prompts)
+    ]
     groups = prepare(load_groups(rows, "prompts"), policy.template).groups
     beside = None
     if texts:

@@ -404,3 +404,27 @@ def test_scores_do_not_depend_on_how_rollouts_are_batched(tiny: str, tmp_path: P
 def test_a_reference_that_writes_completions_cannot_follow_the_policy(algorithm: str) -> None:
     with pytest.raises(ValueError, match="would not follow"):
         lookup(algorithm).options(sync_ref_model=True)
+
+
+# -- answers of other systems -----------------------------------------------------------------------
+
+
+def test_triplets_hold_other_systems_answers_beside_own_ones(tiny: str, tmp_path: Path) -> None:
+    rewards = {"human": 1.0, "policy": 0.5, "weak": 0.0}
+    loop = loop_of(
+        tiny,
+        tmp_path,
+        "cpo-triplets",
+        rewards=FakeRewards({"by whom": lambda sample: rewards[sample.completion.sampled_by]}),
+        columns={"systems": {"human": "Certainly.", "weak": "No", "absent": None}},
+        systems="systems",
+        num_generations=1,
+    )
+    rows = rows_of(loop)
+    groups = loop.source.step(0)
+    assert [[s.completion.sampled_by for s in group.samples] for group in groups] == [["human", "weak"]] * 8
+    samples = read_jsonl(tmp_path / "samples.jsonl")
+    assert [row["sampled_by"] for row in samples[:3]] == ["policy", "human", "weak"]
+    assert len(samples) == 3 * 64  # one round, split over eight steps
+    assert rows[0]["pairs"] == 64
+    assert rows[0]["reward"] == 0.5  # of the policy's own

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec
@@ -294,6 +294,22 @@ class BPOOptions(OnlineDPOOptions):
     ref_model_sync_steps: int = Field(1, ge=1)
     """Optimizer steps between mixtures: 1 = on-policy; more = phases, as the paper's."""
 
+    lora_members: int = Field(1, ge=1)
+    """Adapters of lora_r that learn side by side from the same pairs, each by itself; their average is the
+    policy: it samples, it is the reference, it is saved. Each costs a forward and a backward pass."""
+
+    @property
+    def adapter_rank(self) -> int:
+        """All members together."""
+        return self.lora_r * self.lora_members
+
+    @model_validator(mode="after")
+    def _members(self) -> Self:
+        """Only adapters can be members."""
+        if self.lora_members > 1 and not self.use_peft:
+            raise ValueError("lora_members has no effect without use_peft")
+        return self
+
 
 BPO = Entry(
     name="bpo",
@@ -307,9 +323,9 @@ BPO = Entry(
     models=("policy", "reference (a copy of the trained weights)"),
     best_for="online DPO that may go far from where it started",
     watch="KL to the first model is not limited: use max_kl",
-    elsewhere=_ELSEWHERE,
+    elsewhere=(*_ELSEWHERE, "lora_members"),
     paper_settings={"beta": 0.1},
-    rollouts=RolloutSpec(_PAIRS),
+    rollouts=RolloutSpec(_PAIRS, stepper="charter.training.members:members_stepper"),
     traits=Traits(
         formula="online DPO, ref = the policy that sampled the round",
         mechanism="the trust region moves with the policy",

@@ -151,6 +151,11 @@ class TrainOptions(Config):
         """Rows per optimizer step."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
+    @property
+    def adapter_rank(self) -> int:
+        """Rank of everything that is trained as an adapter."""
+        return self.lora_r
+
 
 class MovingReference(TrainOptions):
     """Options of methods whose reference may follow the policy (TR-DPO)."""

@@ -338,10 +338,15 @@ SLIC_RANK = Entry(
 
 
 class CPOTripletOptions(OwnPairOptions):
-    """Options of contrastive preference optimisation on answers of two systems."""
+    """Options of contrastive preference optimisation on answers of several systems."""
 
-    num_generations: int = Field(2, ge=2)
-    """Completions of each prompt: the last is the reference's, the others the policy's."""
+    num_generations: int = Field(2, ge=1)
+    """Completions of each prompt: the last is the first model's, the others the policy's; with systems all
+    are the policy's."""
+
+    systems: str | None = None
+    """Column of the prompts that holds answers of other systems by their names, such as a person's and a
+    stronger model's; they stand in place of the first model's. Not in TRL."""
 
     cpo_alpha: float = Field(1.0, gt=0)
     """Weight of the likelihood of the better answer."""
@@ -350,6 +355,15 @@ class CPOTripletOptions(OwnPairOptions):
     def uses_reference(self) -> bool:
         """CPO has none; the first model only writes answers."""
         return False
+
+    @model_validator(mode="after")
+    def _two_systems(self) -> Self:
+        """One system alone gives no pair."""
+        if self.systems is None and self.num_generations < 2:
+            raise ValueError("num_generations is at least 2 without systems: one is the first model's")
+        if self.systems is not None and self.environment is not None:
+            raise ValueError("systems answer in one turn: there is none in an environment")
+        return self
 
 
 CPO_TRIPLETS = Entry(
@@ -364,10 +378,10 @@ CPO_TRIPLETS = Entry(
         TermSpec("charter.objectives.reference_free:ChosenNLL", weight="cpo_alpha"),
     ),
     options=CPOTripletOptions,
-    models=("policy", "the first model, which writes answers (under LoRA the policy without its adapter)"),
-    best_for="moving past what the first model writes, with a scorer of quality",
-    watch="where the first model always loses, this is imitation with a margin",
-    elsewhere=ROLLOUTS,
+    models=("policy", "without systems the first model (under LoRA the policy without its adapter)"),
+    best_for="moving past adequate answers, a person's too, with a scorer of quality",
+    watch="where one system always wins, this is imitation with a margin",
+    elsewhere=(*ROLLOUTS, "systems"),
     paper_settings={"beta": 0.1, "cpo_alpha": 1.0},
     rollouts=RolloutSpec(
         "charter.training.credit.pairs:best_of_systems", sampled_by=("policy", "reference"), tempered=False

@@ -72,7 +72,7 @@ def plan(
     """
     adapted = options.use_peft if lora is None else lora
     c = 2 if options.bf16 else 4
-    rank = options.lora_r if adapted else 0
+    rank = options.adapter_rank if adapted else 0
     head = shape.width if entry is not None and entry.trains == "reward" else 0
     trained = (shape.adapter(rank) if adapted else shape.parameters) + head
     online = entry is not None and isinstance(options, RolloutOptions)
@@ -95,7 +95,7 @@ def _weights(shape: ModelShape, options: TrainOptions, adapted: bool, c: int) ->
         if c == 2:
             parts.append(Part("compute copies", 2 * shape.matrices, "bfloat16, one of each matrix in use"))
         return tuple(parts)
-    adapter = Part("adapter", 4 * shape.adapter(options.lora_r), "float32")
+    adapter = Part("adapter", 4 * shape.adapter(options.adapter_rank), "float32")
     if options.load_in_4bit:
         scales = 1 / 64 if options.use_bnb_nested_quant else 4 / 64
         base = int((0.5 + scales) * shape.matrices) + c * (shape.parameters - shape.matrices)

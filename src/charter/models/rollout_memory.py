@@ -40,7 +40,7 @@ def critic(shape: ModelShape, entry: Entry, options: RolloutOptions, adapted: bo
     whole = shape.parameters - (0 if shape.tied else shape.vocabulary * shape.width)
     own = getattr(options, "critic_model", None) is not None
     if adapted:
-        size = PER_TRAINED_WEIGHT * (shape.adapter(options.lora_r) + shape.width)
+        size = PER_TRAINED_WEIGHT * (shape.adapter(options.adapter_rank) + shape.width)
         size += _compute(options) * whole if own else 0
         words = "an adapter and a value head" + (" on a model of its own" if own else " on the same weights")
     else:
@@ -58,7 +58,7 @@ def sampling(shape: ModelShape, entry: Entry, options: RolloutOptions, adapted: 
     copies = 1 + len(others)
     head = shape.vocabulary * shape.width
     # Frozen embeddings are read where they are; trained ones are float32, and copied as they are.
-    adapters = shape.adapter(options.lora_r) if adapted else 0
+    adapters = shape.adapter(options.adapter_rank) if adapted else 0
     one = _compute(options) * (shape.matrices + head + adapters) + (0 if adapted else 4 * head)
     size = copies * one
     models = 2 if "mixture" in names else 1

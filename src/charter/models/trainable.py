@@ -95,7 +95,7 @@ def _add_lora(policy: Policy, options: TrainOptions) -> Any:
 
     rewards = policy.has_reward_head
     config = LoraConfig(
-        r=options.lora_r,
+        r=options.adapter_rank,
         lora_alpha=options.lora_alpha,
         lora_dropout=options.lora_dropout,
         target_modules=list(options.lora_target_modules or ()) or "all-linear",

@@ -17,7 +17,7 @@ from charter.evaluation.watchdog.garbage import GarbageProbe, reward_scorer
 from charter.evaluation.watchdog.hook import Watchdog
 from charter.models.load import load
 from charter.models.policy import Policy
-from charter.pipeline.rewarded_prompts import Functions, beside, rewards_of
+from charter.pipeline.rewarded_prompts import Functions, beside, check_prompts, rewards_of
 from charter.pipeline.training_data import rendered
 from charter.training.hooks import Hook
 from charter.training.online import OnlineRun
@@ -39,7 +39,7 @@ def online_run(
         DataError: the prompts lack a column that a reward reads.
     """
     rewards = rewards_of(options, base, functions)
-    rewards.check(prompts)
+    check_prompts(rewards, options, prompts)
     critic_model = getattr(options, "critic_model", None)
     return OnlineRun(
         entry,

@@ -100,7 +100,7 @@ def _check_train(recipe: Recipe, number: int, stage: Any, found: dict[str, Any])
 def _check_rewards(options: Any, base: Path, groups: Sequence[Group]) -> None:
     """The rewards that are there already; those an earlier stage trains are checked by their names."""
     from charter.catalogue.rollouts import RolloutOptions
-    from charter.pipeline.rewarded_prompts import rewards_of
+    from charter.pipeline.rewarded_prompts import check_prompts, rewards_of
     from charter.pipeline.stage_models import without_models
 
     if not isinstance(options, RolloutOptions):
@@ -110,7 +110,7 @@ def _check_rewards(options: Any, base: Path, groups: Sequence[Group]) -> None:
     if options.reward_funcs and not there.reward_funcs:
         return
     with closing(rewards_of(there, base, {})) as rewards:
-        rewards.check(groups)
+        check_prompts(rewards, there, groups)
 
 
 def _check_overlap(recipe: Recipe, found: dict[str, Any]) -> None:

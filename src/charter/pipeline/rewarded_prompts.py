@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from charter.catalogue.own_samples import CPOTripletOptions
 from charter.catalogue.rollouts import RolloutOptions
 from charter.data.formats import LoadedData
+from charter.data.other_systems import check_systems
 from charter.environments.registry import open_environment
 from charter.environments.tasks import load_prompts
 from charter.errors import ConfigError
@@ -19,6 +21,7 @@ from charter.feedback.rewards.rewards import Rewards
 from charter.feedback.rewards.signature import form_of, parameters_of
 from charter.feedback.rewards.spec import open_rewards, unique
 from charter.rundir import sha256_file, sha256_json
+from charter.types import Group
 
 Functions = Mapping[str, Callable[..., Any]]
 """Reward functions that Python code gave, by the names that stand for them in ``reward_funcs``."""
@@ -48,6 +51,17 @@ def rewards_of(options: RolloutOptions, base: Path, functions: Functions) -> Rew
         return Rewards([played])
     opened = _opened(options, base, functions)
     return Rewards([played, *opened.rewards], [1.0, *opened.weights])
+
+
+def check_prompts(rewards: Rewards, options: RolloutOptions, prompts: Sequence[Group]) -> None:
+    """Refuse prompts without what a reward reads, or without other systems' answers, before sampling.
+
+    Raises:
+        DataError: says which column, and where.
+    """
+    rewards.check(prompts)
+    if isinstance(options, CPOTripletOptions) and options.systems is not None:
+        check_systems(prompts, options.systems)
 
 
 def _opened(options: RolloutOptions, base: Path, functions: Functions) -> Rewards:

@@ -20,7 +20,7 @@ from charter.training.feed import Feed
 from charter.training.references import Live, Moving, Recorded, ReferenceLogps
 from charter.training.rollouts import RolloutSource
 from charter.training.round import Rewards, RoundMaker, SampleFunction
-from charter.training.sampled_by import sample_by
+from charter.training.sampled_by import beside_systems, sample_by
 from charter.training.source import DatasetSource
 from charter.training.step import Stepper
 from charter.training.terms import by_name
@@ -65,7 +65,8 @@ class OnlineRun:
         assert spec is not None
         temperature = options.temperature if spec.tempered else 1.0
         reads = self._reads(needs)
-        samples_reference = {"reference", "mixture"} & set(spec.sampled_by)
+        samplers = spec.sampled_by if self._systems is None else spec.sampled_by[:1]
+        samples_reference = {"reference", "mixture"} & set(samplers)
         frozen = self._frozen(policy) if "ref_logps" in reads or samples_reference else None
         reference = self._reference(policy, frozen, temperature) if "ref_logps" in reads else None
         other = None if frozen is None else frozen.model
@@ -75,11 +76,14 @@ class OnlineRun:
             compute_dtype=policy.compute_dtype,
             reference=other if samples_reference else None,
         )
-        moving = self._moving(policy) if "moving" in spec.sampled_by else None
+        moving = self._moving(policy) if "moving" in samplers else None
+        sample = self.play or sample_by(samplers, options, policy, moving)
+        if self._systems is not None:
+            sample = beside_systems(sample, self._systems, policy.template)
         maker = RoundMaker(
             policy,
             engine,
-            self.play or sample_by(spec.sampled_by, options, policy, moving),
+            sample,
             self.rewards,
             by_name(spec.credit),
             options,
@@ -100,6 +104,11 @@ class OnlineRun:
             restarts=spec.restarts,
             stepper=self._stepper(),
         )
+
+    @property
+    def _systems(self) -> str | None:
+        """The column with other systems' answers (CPO triplets)."""
+        return getattr(self.options, "systems", None)
 
     def close(self) -> None:
         """Give back what the rewards hold (processes)."""

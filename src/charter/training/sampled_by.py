@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from charter.catalogue.rollouts import RolloutOptions, Sampler
+from charter.data.other_systems import samples_of_systems
+from charter.data.render import Template
 from charter.engines.base import Engine, Mixture, Sampling
 from charter.engines.sample import sample_prompts
 from charter.models.policy import Policy
@@ -34,6 +36,19 @@ def sample_by(
         ]
 
     return sample
+
+
+def beside_systems(sample: SampleFunction, column: str, template: Template) -> SampleFunction:
+    """``sample``, and after its completions the answers of other systems that the prompts bring along."""
+
+    def both(engine: Engine, prompts: Sequence[Group], n: int, sampling: Sampling) -> list[Group]:
+        sampled = sample(engine, prompts, n, sampling)
+        return [
+            replace(group, samples=(*group.samples, *samples_of_systems(prompt, column, template)))
+            for group, prompt in zip(sampled, prompts, strict=True)
+        ]
+
+    return both
 
 
 def seeded_apart(sampling: Sampling, index: int) -> Sampling:
