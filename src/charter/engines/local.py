@@ -20,6 +20,7 @@ from charter.engines.batching import Batch, Finished, Job
 from charter.engines.endings import StopTexts, completion, stop_ids_of
 from charter.engines.source import Loaded, Source, decodes, load
 from charter.engines.streams import stream_ids
+from charter.engines.weights import check_finite
 from charter.errors import UserError
 from charter.models.policy import Policy
 from charter.types import Completion, Context, Group, Sample
@@ -109,14 +110,16 @@ class LocalEngine:
                 fix="make a new engine for another model",
             )
         key = POLICY if name == self.name else name
-        loaded = load(model, version, self._dtype)
         others = [one for other, one in self._models.items() if other != key]
-        if loaded.weights is None and any(model is one.model for one in others):
+        if not decodes(model) and any(model is one.model for one in others):
             raise UserError(
                 f"a {model.config.model_type} model is not copied, so {name!r} would change with the other",
                 fix="give the engine a copy of the model",
             )
-        self._models[key] = loaded
+        if key in self._models and self._models[key].model is model:
+            check_finite(model)  # the old copy stays where this fails, else it makes room for the new one
+            del self._models[key]
+        self._models[key] = load(model, version, self._dtype)
 
     def generate(
         self,

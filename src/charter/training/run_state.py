@@ -92,7 +92,11 @@ class RunState:
 
     def keep_as_good(self) -> None:
         """The weights as they are now can be gone back to."""
-        self.good = self.weights()
+        if self.good:  # in its place: two copies at once are one too many
+            for name, parameter in self.parameters().items():
+                self.good[name].copy_(parameter.detach())
+        else:
+            self.good = self.weights()
         self.good_step = self.done
 
     def go_back(self) -> None:
