@@ -15,10 +15,19 @@ from charter.data.questions import BETTER, CORRECT, about_answer, about_pair, ve
 from charter.data.render import Template
 from charter.data.verdict_tokens import verdict_group, verdict_only
 from charter.data.verdicts import open_questions, right_verdicts, verdict_of, verdict_pairs
-from charter.data.verifier_rows import genrm_rows, pairwise_rows, pointwise_rows
+from charter.data.verifier_rows import genrm_rows, pairwise_rows, pointwise_rows, share
 from charter.errors import ConfigError, DataError
 from charter.testing import tiny_tokenizer
-from charter.types import Completion, Context, Group, Message, Sample
+from charter.types import (
+    Completion,
+    Context,
+    Group,
+    Judgement,
+    Message,
+    PairTarget,
+    Sample,
+    SampleTarget,
+)
 
 TEMPLATE = Template(tiny_tokenizer())
 USER = [{"role": "user", "content": "2 + 2?"}]
@@ -324,3 +333,19 @@ def test_open_questions_about_answers() -> None:
 def test_the_question_follows_the_answer() -> None:
     assert about_answer(turns("q"), "a", "?").content == turns("q", "a", "?")
     assert about_answer(turns("q"), turns("q", "a")[1:], "?").content == turns("q", "a", "?")
+
+
+def test_several_labels_of_an_answer_are_weighed() -> None:
+    sample = Sample(Context("2 + 2?"), Completion("4"))
+
+    def group(*said: Judgement) -> Group:
+        return Group((sample,), said, source="row:1")
+
+    yes, no = Judgement(SampleTarget(0), 1.0), Judgement(SampleTarget(0), 0.0)
+    assert share(group(yes, no, yes)) == pytest.approx(2 / 3)
+    assert share(group(replace(yes, weight=3.0), no)) == pytest.approx(0.75)
+    assert share(group(replace(no, probability=0.8), yes)) == pytest.approx(0.6)
+    assert share(group(Judgement(SampleTarget(0), verdict="abstained"), yes)) == 1.0
+    for nothing in ((), (replace(yes, weight=0.0),), (Judgement(PairTarget(0, 1), 1.0),)):
+        with pytest.raises(DataError, match="no label"):
+            share(group(*nothing))

@@ -16,7 +16,7 @@ from charter.data.formats import LoadedData
 from charter.data.pair_questions import pair_questions
 from charter.data.questions import BETTER, Question, about_answer, verdict_reply
 from charter.errors import DataError
-from charter.types import Group, Sample, SampleTarget
+from charter.types import Group, Judgement, Sample, SampleTarget
 
 VERIFY, GENERATE = "verify", "generate"
 """Parts of the data: questions about answers, and correct answers to imitate."""
@@ -77,16 +77,26 @@ def question_of(options: VerdictOptions | PairwiseOptions) -> Question:
 
 
 def share(group: Group) -> float:
-    """How sure it is that the group's one answer is right, 0 to 1.
+    """How sure it is that the group's one answer is right, 0 to 1: the mean of its labels by their weights.
 
     Raises:
-        DataError: nothing was said about the answer.
+        DataError: nothing was said about the answer, or nothing that counts.
     """
-    for said in group.judgements:
-        if isinstance(said.target, SampleTarget) and said.value is not None:
-            sure = 1.0 if said.probability is None else said.probability
-            return sure if said.value > 0 else 1.0 - sure
-    raise DataError("the answer has no label", where=group.source)
+    labels = [(_sure(said), said.weight) for said in group.judgements if _is_label(said)]
+    total = sum(weight for _, weight in labels)
+    if not total:
+        raise DataError("the answer has no label", where=group.source)
+    return sum(sure * weight for sure, weight in labels) / total
+
+
+def _is_label(said: Judgement) -> bool:
+    return isinstance(said.target, SampleTarget) and said.value is not None
+
+
+def _sure(said: Judgement) -> float:
+    sure = 1.0 if said.probability is None else said.probability
+    assert said.value is not None
+    return sure if said.value > 0 else 1.0 - sure
 
 
 def with_reasons(groups: Sequence[Group], column: str) -> bool:
