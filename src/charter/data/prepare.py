@@ -56,11 +56,10 @@ class PrepareReport:
         lines += [f"{count} dropped: {why} (first: {self.first[why]})" for why, count in self.dropped.items()]
         lines += [f"{count} {what}" for what, count in self.changed.items()]
         lines += self.notes
-        lines.append(
-            f"{self.context_tokens} context tokens, {self.completion_tokens} completion tokens, "
-            f"{self.trained_tokens} of them trained"
-        )
-        return lines
+        counts = f"{self.context_tokens} context tokens"
+        if self.completion_tokens:  # prompts have none yet
+            counts += f", {self.completion_tokens} completion tokens, {self.trained_tokens} of them trained"
+        return [*lines, counts]
 
 
 @dataclass(frozen=True, slots=True)
