@@ -50,6 +50,11 @@ def test_load_sample_judge_train_evaluate(tmp_path: Path) -> None:
     house = ROOT / "examples" / "house.constitution.md"
     judged = charter.judge(groups, house)
     assert len(judged[0].judgements) == 3 * len(charter.Constitution.load(house).active)
+    by_model = charter.judge(groups, house, model, form="rubric", rules_first=False)
+    assert {j.judge.partition(":")[0] for j in by_model[0].judgements} != {"rule"}
+    assert all(j.value is None or j.verdict == "judged" for j in by_model[0].judgements)
+    with pytest.raises(ConfigError, match="form has no effect on rules"):
+        charter.judge(groups, house, form="rubric")
     run = charter.train(
         "dpo", policy, ROWS, output_dir=tmp_path / "run", max_steps=2, use_peft=True, learning_rate=1e-2
     )

@@ -18,11 +18,13 @@ from charter.data.read import read_rows
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.engines.sample import sample_prompts
-from charter.errors import UserError
+from charter.engines.tuning_free import TuningFree
+from charter.errors import ConfigError, UserError
 from charter.evaluation.evaluate import Evaluation, judged
 from charter.evaluation.evaluate import evaluate as _evaluate
 from charter.evaluation.winrate import WinRates, win_rates
 from charter.feedback.constitution import ConstitutionFeedback
+from charter.feedback.judging.open_judge import open_judge
 from charter.models.load import load as _load
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
@@ -99,9 +101,29 @@ def sample(
         return sample_prompts(engine, asked, num_generations, Sampling(**sampling), on_progress=advance)
 
 
-def judge(groups: Sequence[Group], constitution: Constitution | str | Path) -> list[Group]:
-    """Judge every sample under every principle; the groups carry the judgements."""
-    return judged(groups, ConstitutionFeedback(_constitution(constitution)).judge(groups))
+def judge(
+    groups: Sequence[Group],
+    constitution: Constitution | str | Path,
+    judge: str | Sequence[str] = "rules",
+    **options: Any,
+) -> list[Group]:
+    """Judge every sample under every principle; the groups carry the judgements.
+
+    Args:
+        groups: sampled.
+        constitution: what they are judged under.
+        judge: ``rules``, a model, ``endpoint:MODEL@URL``, or several models as a panel.
+        options: of :func:`charter.feedback.judging.open_judge.open_judge` (``form``, ``only`` ...).
+
+    Raises:
+        ConfigError: an option that has no effect, or cannot be.
+    """
+    law = _constitution(constitution)
+    if judge != "rules":
+        return judged(groups, open_judge(judge, law, **options).judge(groups))
+    if options:
+        raise ConfigError(f"{min(options)} has no effect on rules", where="judge", fix="name a model")
+    return judged(groups, ConstitutionFeedback(law).judge(groups))
 
 
 def train(
@@ -195,6 +217,9 @@ def evaluate(
     max_completion_length: int = 256,
     unrelated_text: str = "",
     seed: int = 0,
+    in_context: str | None = None,
+    demonstrations: Any = None,
+    system_prompt: Constitution | Path | str | None = None,
 ) -> Evaluation:
     """Measure how far a model adheres to a constitution.
 
@@ -208,11 +233,16 @@ def evaluate(
         max_completion_length: most tokens of an answer.
         unrelated_text: prose for perplexity drift.
         seed: of sampled answers, bootstrap and permutation.
+        in_context: ask the model after examples: ``urial``, ``urial-plain``, ``urial-chat`` or ``icdpo``.
+            It is then measured against itself without them, where ``against`` is not given.
+        demonstrations: rows with answers: what ``icdpo`` chooses from, or ``urial`` takes as its examples.
+        system_prompt: ask under a constitution, a file or a text; measured in the same way.
 
     Returns:
         the card (``.card``), the health measures, flags, and all judged answers.
     """
     rules = _constitution(constitution)
+    around = TuningFree.named(in_context, demonstrations, system_prompt)
     if prompts is None:
         prompts = rules.test_prompts()
         if not prompts:
@@ -222,19 +252,30 @@ def evaluate(
     if isinstance(prompts, (str, Path)):
         load_groups(str(prompts), "prompts")  # a mistake in the file is found before the model loads
     policy = model.policy if isinstance(model, Run) else _policy(model)
+    loaded = read_prompts(prompts)
+    bare = around is not None and around.asks_unrendered(policy, loaded.groups)
     reference = None
     if against is not None:
+        if bare:
+            raise UserError(
+                "a model without a chat template is asked by examples alone: nothing compares with it",
+                where="against",
+                fix="leave it out, or give plain text prompts",
+            )
         reference = _other_model(against, policy)
+    elif around is not None:
+        reference = None if bare else Reference(policy.model)
     elif policy.has_adapter:
         reference = Reference(None)
     return _evaluate(
         policy,
         rules,
-        _prompts(prompts, policy),
+        loaded.groups if bare else prepare(loaded, policy.template).groups,
         reference=reference,
         sampling=Sampling(temperature=temperature, max_completion_length=max_completion_length, seed=seed),
         num_generations=num_generations,
         unrelated_text=unrelated_text,
+        around=None if around is None else (lambda engine: around.around(engine, policy)),
     )
 
 

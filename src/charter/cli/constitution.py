@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charter.cli.constitution_exchange import diff_command, export_command, import_command, training_texts
 from charter.errors import ConstitutionError, Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -16,15 +18,22 @@ if TYPE_CHECKING:
     from charter.constitution.findings import Finding
 
 app = typer.Typer(help="Check, show and write constitutions.", no_args_is_help=True)
+app.command("diff")(diff_command)
+app.command("import")(import_command)
+app.command("export")(export_command)
 
 File = Annotated[Path, typer.Argument(help="The constitution, NAME.constitution.md.", metavar="FILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Train = Annotated[
+    list[Path] | None,
+    typer.Option("--train", help="Training data that no test may stand in; may be given more than once."),
+]
 
 
 @app.command()
-def lint(file: File, as_json: AsJson = False) -> None:
+def lint(file: File, as_json: AsJson = False, train: Train = None) -> None:
     """Find what is wrong, unmeasured or unclear. Exit 0: no errors; 1: errors."""
-    findings = _findings(file)
+    findings = _findings(file, train or [])
     errors = sum(finding.level == "error" for finding in findings)
     counts = {"errors": errors, "warnings": len(findings) - errors}
     if as_json:
@@ -61,6 +70,9 @@ def show(file: File, as_json: AsJson = False) -> None:
 def new(
     file: File,
     minimal: Annotated[bool, typer.Option("--minimal", help="Ask nothing; write a small starter.")] = False,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Ask nothing; copy a file, or one that comes with Charter.")
+    ] = None,
 ) -> None:
     """Write a new constitution, one question at a time. Nothing is written before the last answer."""
     from charter.cli.constitution_interview import interview
@@ -71,11 +83,16 @@ def new(
 
     _can_create(file)
     name = name_from(str(file))
-    try:
-        name, principles = (name, list(STARTER)) if minimal else interview(name)
-    except (typer.Abort, KeyboardInterrupt):
-        raise Interrupted("stopped; nothing was written") from None
-    text = render(name, principles)
+    if source is not None:
+        if minimal:
+            raise UserError("--minimal and --from exclude each other", fix="give one of them")
+        text = _renamed(source, name)
+    else:
+        try:
+            name, principles = (name, list(STARTER)) if minimal else interview(name)
+        except (typer.Abort, KeyboardInterrupt):
+            raise Interrupted("stopped; nothing was written") from None
+        text = render(name, principles)
     Constitution.from_text(text, file)
     _can_create(file)
     write_text(file, text)
@@ -86,19 +103,23 @@ def new(
 # -- lint and show ------------------------------------------------------------
 
 
-def _findings(file: Path) -> list[Finding]:
+def _findings(file: Path, train: list[Path]) -> list[Finding]:
     from charter.constitution import Constitution
     from charter.constitution.constitution import read_text
     from charter.constitution.findings import Finding
     from charter.constitution.lint import lint as lint_text
+    from charter.constitution.lint_training import lint_training
+    from charter.constitutions import located
     from charter.feedback.lint_rules import lint_rules
 
+    file = Path(located(file))
     text = read_text(file)
     try:
         constitution = Constitution.from_text(text, file)
     except ConstitutionError as error:
         return [Finding("error", "unreadable", "", error.where or str(file), error.what, error.fix or "")]
     found = lint_text(constitution) + lint_rules(constitution)
+    found += lint_training(constitution, training_texts(train)) if train else []
     return sorted(found, key=lambda finding: int(finding.where.rpartition(":")[2]))
 
 
@@ -156,6 +177,18 @@ def _measured_by(principle: Principle) -> str:
     if principle.rubric is not None:
         return "by a judge with the rubric"
     return "by nothing yet: it has neither rules nor a rubric"
+
+
+def _renamed(source: str, name: str) -> str:
+    """The text of ``source`` with ``name`` as its name; files without front matter keep none."""
+    from charter.constitution import Constitution
+
+    constitution = Constitution.load(source)
+    text = Path(constitution.path).read_text(encoding="utf-8")
+    if not constitution.has_front_matter:
+        return text
+    head, end, rest = text.partition("\n---")
+    return re.sub(r"(?m)^name:.*$", f"name: {json.dumps(name)}", head, count=1) + end + rest
 
 
 def _can_create(file: Path) -> None:

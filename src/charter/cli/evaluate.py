@@ -20,6 +20,16 @@ def evaluate_command(
     num_generations: Annotated[int, typer.Option(min=1, help="Answers per prompt.")] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 = greedy.")] = 0.0,
     max_completion_length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 256,
+    in_context: Annotated[
+        str | None,
+        typer.Option("--in-context", help="Ask after examples: urial, urial-plain, urial-chat or icdpo."),
+    ] = None,
+    demonstrations: Annotated[
+        str | None, typer.Option("--demonstrations", help="Rows with answers, as examples.")
+    ] = None,
+    system_prompt: Annotated[
+        str | None, typer.Option("--system-prompt", help="Ask under a constitution, a file or a text.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
 ) -> None:
     """Measure adherence. Exit code 0: gates pass, 1: a gate failed or the model is flagged, 6: undecided."""
@@ -40,6 +50,9 @@ def evaluate_command(
         num_generations=num_generations,
         temperature=temperature,
         max_completion_length=max_completion_length,
+        in_context=in_context,
+        demonstrations=demonstrations,
+        system_prompt=system_prompt,
     )
     if as_json:
         print(

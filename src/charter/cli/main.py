@@ -24,12 +24,15 @@ from charter.cli import (
     evaluate,
     init,
     judge,
+    judge_card,
     model,
     pass_at_k,
     report,
+    revise,
     reward_bench,
     run,
     sample,
+    shift,
     train,
 )
 from charter.errors import CharterError, exit_code_of
@@ -64,10 +67,13 @@ app.command("check")(check.check_command)
 app.command("run")(run.run_command)
 app.command("sample")(sample.sample_command)
 app.command("judge")(judge.judge_command)
+app.command("judge-card")(judge_card.judge_card_command)
+app.command("revise")(revise.revise_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
 app.command("reward-bench")(reward_bench.reward_bench_command)
 app.command("pass-at-k")(pass_at_k.pass_at_k_command)
+app.command("shift")(shift.shift_command)
 app.command("report")(report.report_command)
 app.command("chat")(chat.chat_command)
 app.command("algorithms")(algorithms.command)

@@ -123,6 +123,14 @@ class Distribution(_OnePrompt):
         return self
 
 
+class Overton(_OnePrompt):
+    """An answer covers the viewpoints that people hold."""
+
+    kind: Literal["overton"]
+    viewpoints: Annotated[Mapping[str, Text], Field(min_length=2)]
+    """What each viewpoint says, by its name."""
+
+
 KINDS: Mapping[str, type[CaseConfig]] = {
     "judge": Judge,
     "rule": Rule,
@@ -133,6 +141,7 @@ KINDS: Mapping[str, type[CaseConfig]] = {
     "conflict": Conflict,
     "steer": Steer,
     "distribution": Distribution,
+    "overton": Overton,
 }
 """Every kind of test by its name."""
 

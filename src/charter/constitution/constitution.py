@@ -16,6 +16,7 @@ from charter.constitution.parse import parse
 from charter.constitution.principle import Principle
 from charter.constitution.prompt import system_prompt
 from charter.constitution.references import Link
+from charter.constitutions import located, shipped
 from charter.errors import ConstitutionError, did_you_mean
 from charter.rundir import sha256_json
 
@@ -42,12 +43,13 @@ class Constitution:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Constitution:
-        """Read a file.
+        """Read a file, or the constitution of that name that comes with Charter.
 
         Raises:
             ConstitutionError: the file is missing or wrong; ``where`` is ``file:line``.
         """
-        return cls.from_text(read_text(path), path)
+        found = located(path)
+        return cls.from_text(read_text(found), found)
 
     @classmethod
     def from_text(cls, text: str, path: str | os.PathLike[str] = "constitution") -> Constitution:
@@ -131,6 +133,11 @@ class Constitution:
         """0 for the highest level; a principle without a level ranks below all."""
         return self.levels.index(principle.level) if principle.level else len(self.levels)
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """Title by id, of every heading that has an id."""
+        return {heading.id: heading.title for heading in self.headings if heading.id}
+
     def test_prompts(self) -> list[str]:
         """Every prompt of every test: none of them may be trained on."""
         return [
@@ -148,8 +155,7 @@ class Constitution:
         """
         wanted = {self.principle(id).id for id in only} or {principle.id for principle in self.active}
         listed = [principle for principle in self.active if principle.id in wanted]
-        titles = {heading.id: heading.title for heading in self.headings if heading.id}
-        return system_prompt(sorted(listed, key=self.rank), titles)
+        return system_prompt(sorted(listed, key=self.rank), self.titles)
 
     # -- identity -------------------------------------------------------------
 
@@ -189,7 +195,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConstitutionError("no such file", where=os.fspath(path), fix="check the path") from None
+        fix = f"check the path; these come with Charter and need none: {', '.join(shipped())}"
+        raise ConstitutionError("no such file", where=os.fspath(path), fix=fix) from None
     except UnicodeDecodeError as error:
         raise ConstitutionError(f"not UTF-8 text: {error}", where=os.fspath(path)) from None
     except OSError as error:

@@ -37,18 +37,19 @@ class Compose(Config):
 class JudgeOptions(Config):
     """How a model judges the principles that rules cannot."""
 
-    executor: Literal["per_principle"] = "per_principle"
-    """One question per principle."""
+    executor: Literal["per_principle", "all_at_once", "pairwise", "rubric"] = "per_principle"
+    """One yes-or-no question per principle, all principles in one question, two answers against each
+    other, or a rating under each principle's rubric."""
     scale: Annotated[int, Field(ge=2, le=10)] = 5
-    """Ratings go from 1 to this number."""
+    """Executor ``rubric``: ratings go from 1 to this number."""
     pass_at: Annotated[int, Field(ge=2)] = 4
-    """The lowest rating that passes."""
+    """Executor ``rubric``: the lowest rating that passes."""
     order: Literal["both", "given"] = "both"
-    """Judge pairs in both orders, or as given."""
+    """Executor ``pairwise``: ask in both orders, or as given."""
     seeds: Annotated[int, Field(ge=1)] = 3
-    """Judgements per question."""
+    """Replies to each question, of which the majority counts; log-probs of options need one."""
     panel_min: Annotated[int, Field(ge=1)] = 1
-    """Fewest different judges."""
+    """Fewest different judges that must have spoken."""
     self_family: Literal["forbid", "allow"] = "forbid"
     """May a model judge answers of its own family?"""
 

@@ -18,27 +18,32 @@ from charter.constitution.principle import Principle
 from charter.constitution.rule_tree import Check, Rule
 from charter.constitution.rules import Length
 
-VAGUE = (
-    "appropriate",
-    "appropriately",
-    "adequate",
-    "adequately",
-    "as needed",
-    "as necessary",
-    "if possible",
-    "where possible",
-    "when possible",
-    "reasonable",
-    "reasonably",
-    "suitable",
-    "suitably",
-    "proper",
-    "properly",
-    r"good (?:answer|response|reply|job|style|tone|quality|manners|taste|judge?ment|practice)s?",
-    "and so on",
-    "etc",
-)
-"""Words that two readers measure differently."""
+_FIT = "fit for whom, and who decides?"
+_EXCUSE = "when it is not, nobody can tell a violation from an exception"
+_OPEN_END = "what else?"
+VAGUE = {
+    "appropriate": _FIT,
+    "appropriately": _FIT,
+    "adequate": _FIT,
+    "adequately": _FIT,
+    "reasonable": _FIT,
+    "reasonably": _FIT,
+    "suitable": _FIT,
+    "suitably": _FIT,
+    "proper": _FIT,
+    "properly": _FIT,
+    "as needed": _EXCUSE,
+    "as necessary": _EXCUSE,
+    "if possible": _EXCUSE,
+    "where possible": _EXCUSE,
+    "when possible": _EXCUSE,
+    r"good (?:answer|response|reply|job|style|tone|quality|manners|taste|judge?ment|practice)s?": (
+        "good by which measure?"
+    ),
+    "and so on": _OPEN_END,
+    "etc": _OPEN_END,
+}
+"""Words that two readers measure differently, and why."""
 
 _VAGUE = re.compile(rf"(?<![\w-])(?:{'|'.join(VAGUE)})(?![\w-])(?! faith)", re.IGNORECASE)
 _NEAR = 0.85
@@ -131,13 +136,9 @@ def _wording(principle: Principle) -> Iterator[Said]:
     vague = sorted({word.lower() for text in texts for word in _VAGUE.findall(text)})
     if vague:
         message = f"wording that readers measure differently: {', '.join(map(repr, vague))}"
-        yield (
-            "warning",
-            "vague-wording",
-            principle.line,
-            message,
-            "say what an observer would see, or add rules",
-        )
+        reasons = {why for word in vague for pattern, why in VAGUE.items() if re.fullmatch(pattern, word)}
+        fix = f"say what an observer would see, or add rules ({' '.join(sorted(reasons))})"
+        yield "warning", "vague-wording", principle.line, message, fix
 
 
 def _floors(principle: Principle) -> Iterator[Said]:

@@ -12,6 +12,7 @@ _LINK = re.compile(r"\[([^\]]*)\]\((#[^)\s]*|[^)]*)\)")
 
 # A line break inside a paragraph: not a blank line, not the start of a list item.
 _LINE_BREAK = re.compile(r"(?<!\n)\n(?!\s|[-*+|#]|\d+[.)])")
+_CODE = re.compile(r"(^```.*?^```\n?)", re.DOTALL | re.MULTILINE)
 
 
 def plain(text: str, titles: Mapping[str, str]) -> str:
@@ -23,11 +24,24 @@ def plain(text: str, titles: Mapping[str, str]) -> str:
     return _LINK.sub(replace, _FOOTNOTE.sub("", text))
 
 
+def sentence(principle: Principle, titles: Mapping[str, str]) -> str:
+    """Title and statement as one paragraph; a title that only repeats the statement is left out."""
+    title = plain(principle.title, titles).rstrip(".")
+    statement = _flowing(plain(principle.text, titles))
+    repeated = title.removesuffix("\u2026")
+    if statement and statement.startswith(repeated) and (title != repeated or statement.rstrip(".") == title):
+        return statement
+    return f"{title}. {statement}" if statement else f"{title}."
+
+
+def _flowing(text: str) -> str:
+    """Each paragraph on one line; lists and code keep their lines."""
+    parts = _CODE.split(text)
+    return "".join(part if i % 2 else _LINE_BREAK.sub(" ", part) for i, part in enumerate(parts))
+
+
 def system_prompt(principles: Sequence[Principle], titles: Mapping[str, str]) -> str:
     """The principles as a list, in the order given; earlier ones win."""
     lines = ["Follow these principles in every answer. Where two of them conflict, the earlier one wins.", ""]
-    for principle in principles:
-        title = plain(principle.title, titles).rstrip(".")
-        statement = _LINE_BREAK.sub(" ", plain(principle.text, titles))
-        lines.append(f"- {title}. {statement}".rstrip() if statement else f"- {title}.")
+    lines += [f"- {sentence(principle, titles)}".rstrip() for principle in principles]
     return "\n".join(lines)

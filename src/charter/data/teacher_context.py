@@ -24,8 +24,13 @@ def resolved(options: DistillationOptions, folder: Path | None = None) -> Distil
     return options.model_copy(update={"teacher_context": context_text(options.teacher_context, folder)})
 
 
-def context_text(given: str, folder: Path | None = None) -> str:
+def context_text(given: str, folder: Path | None = None, name: str = "teacher_context") -> str:
     """A text as it is; of a file the text; of a constitution its system prompt.
+
+    Args:
+        given: the text, or a path that ends in ``.txt`` or ``.md``.
+        folder: what the path is relative to.
+        name: what errors call it.
 
     Raises:
         ConfigError: it is empty, or names a file that cannot be read.
@@ -40,12 +45,12 @@ def context_text(given: str, folder: Path | None = None) -> str:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"teacher_context cannot be read: {error}",
+                f"{name} cannot be read: {error}",
                 where=str(path),
                 fix="a value that ends in .txt or .md names a file; write a text otherwise",
             ) from None
     if not text.strip():
-        raise ConfigError("teacher_context is empty", where=None if text is given else str(path))
+        raise ConfigError(f"{name} is empty", where=None if text is given else str(path))
     return text.strip()
 
 
@@ -105,10 +110,11 @@ def aligned(groups: Sequence[Group], options: DistillationOptions) -> Sequence[G
 
 
 def _taught(sample: Sample, context: str) -> Sample:
-    return Sample(Context(_before(context, sample.context.content)), sample.completion, role="teacher")
+    return Sample(Context(put_before(context, sample.context.content)), sample.completion, role="teacher")
 
 
-def _before(context: str, content: Content) -> Content:
+def put_before(context: str, content: Content) -> Content:
+    """``content`` after a text: as its system turn, before the words of one there is, or as a paragraph."""
     if isinstance(content, str):
         return f"{context}\n\n{content}"
     if content and content[0].role == "system":

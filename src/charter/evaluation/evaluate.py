@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,7 @@ def evaluate(
     num_generations: int = 1,
     unrelated_text: str = "",
     criteria: Criteria | None = None,
+    around: Callable[[Engine], Engine] | None = None,
 ) -> Evaluation:
     """Answer, judge, compare, and look for harm.
 
@@ -69,9 +70,11 @@ def evaluate(
         num_generations: answers per prompt.
         unrelated_text: prose for perplexity drift; empty = not measured.
         criteria: when a change is claimed.
+        around: what the policy is asked through (a system prompt, examples); the reference never is.
     """
     feedback = ConstitutionFeedback(constitution)
     engine = _engine(policy.model, policy, "policy")
+    asked_through = engine if around is None else around(engine)
 
     def answers(label: str, asked: Engine, who: str) -> list[Group]:
         with progress(label, len(prompts) * num_generations) as advance:
@@ -80,7 +83,7 @@ def evaluate(
             )
         return judged(groups, feedback.judge(groups))
 
-    after = answers("answers", engine, "policy")
+    after = answers("answers", asked_through, "policy")
     before = None
     if reference is not None and reference.model is not None:
         # A model of its own has no adapter to switch off: it is asked as itself.
@@ -94,7 +97,9 @@ def evaluate(
         gates=gates_of(constitution),
         criteria=criteria,
     )
-    health = tuple(_health(policy, reference, engine, after, before, prompts, sampling, unrelated_text))
+    # Under another context the policy's distribution is not the one the KL is computed from: not measured.
+    sampled_by = engine if around is None else None
+    health = tuple(_health(policy, reference, sampled_by, after, before, prompts, sampling, unrelated_text))
     flags = [str(row["why"]) for row in health if row["flag"]] + _regressions(card, constitution)
     return Evaluation(card, health, tuple(flags), tuple(after), None if before is None else tuple(before))
 
@@ -141,7 +146,7 @@ def _engine(model: Any, policy: Policy, name: str) -> Engine:
 def _health(
     policy: Policy,
     reference: Reference | None,
-    engine: Engine,
+    engine: Engine | None,
     after: Sequence[Group],
     before: Sequence[Group] | None,
     prompts: Sequence[Group],
@@ -191,7 +196,7 @@ def _health(
 def _against_reference(
     policy: Policy,
     reference: Reference,
-    engine: Engine,
+    engine: Engine | None,
     after: Sequence[Group],
     before: Sequence[Group],
     prompts: Sequence[Group],
@@ -207,6 +212,8 @@ def _against_reference(
             f"the answers cost the base model {now:.2f} nats per token, its own {own:.2f} "
             f"(limit {NLL_LIMIT:g} times that): the rules may be gamed"
         )
+    if engine is None:
+        return [nll]
     probe = prompts[:: max(len(prompts) // _KL_PROMPTS, 1)][:_KL_PROMPTS]
     at_one = Sampling(
         temperature=1.0, max_completion_length=sampling.max_completion_length, seed=sampling.seed

@@ -11,6 +11,7 @@ from charter.constitution import Constitution
 from charter.data.formats import load_groups
 from charter.errors import ConfigError
 from charter.feedback.constitution import ConstitutionFeedback, tags_of
+from charter.feedback.revising.draw import usable
 from charter.models.check import check_checkpoint
 from charter.models.hub import is_hub_id
 from charter.models.named import NAMED
@@ -31,7 +32,7 @@ def preflight(recipe: Recipe) -> dict[str, Any]:
     constitution = _constitution(recipe, found)
     for number, (kind, stage) in enumerate(recipe.stages, start=1):
         where = f"{recipe.path}: stage {number} ({kind})"
-        if kind in ("sample", "evaluate"):
+        if kind in ("sample", "evaluate", "revise"):
             groups = load_groups(str(recipe.file(stage.prompts)), "prompts").groups
             for group in groups:
                 tags_of(group)
@@ -40,6 +41,8 @@ def preflight(recipe: Recipe) -> dict[str, Any]:
             raise ConfigError("no such file", where=f"{where}: unrelated: {recipe.file(stage.unrelated)}")
         if kind == "compare" and constitution is not None:
             _check_principles(stage, constitution, where)
+        if kind == "revise" and constitution is not None:
+            usable(constitution, stage.principles)
         if kind == "train":
             _check_train(recipe, number, stage, found)
     _check_overlap(recipe, found)
@@ -117,10 +120,11 @@ def _check_overlap(recipe: Recipe, found: dict[str, Any]) -> None:
     """Prompts that are both trained on and held out make the evidence worthless."""
     texts: dict[str, set[str]] = {}
     for kind, stage in recipe.stages:
-        if kind in ("sample", "evaluate"):
+        if kind in ("sample", "evaluate", "revise"):
             groups = load_groups(str(recipe.file(stage.prompts)), "prompts").groups
             texts[kind] = _texts(groups)
-    _refuse_shared(texts.get("sample", set()) & texts.get("evaluate", set()), str(recipe.path))
+    trained = texts.get("sample", set()) | texts.get("revise", set())
+    _refuse_shared(trained & texts.get("evaluate", set()), str(recipe.path))
     found["prompts in both files"] = 0
 
 

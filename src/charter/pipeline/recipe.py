@@ -84,6 +84,31 @@ class CompareStage(Config):
     """Decides chance."""
 
 
+class ReviseStage(Config):
+    """Answer prompts, criticise each answer under drawn principles, and revise it: data for training."""
+
+    prompts: str
+    """File of prompts; a column ``completion`` is the first answer."""
+    critic: str | None = None
+    """Criticises and revises: a model, or ``endpoint:MODEL@URL``; None = the recipe's model."""
+    rounds: int = Field(1, ge=1, le=16)
+    """Critiques and revisions of each answer; the paper takes four."""
+    principles: tuple[str, ...] = ()
+    """Draw only from these; empty = all that are active."""
+    only_better: bool = False
+    """Keep only revisions that pass more of the constitution's rules than the answer."""
+    few_shot: bool = True
+    """Show worked examples before each request."""
+    temperature: float = Field(1.0, ge=0)
+    """Of answers, critiques and revisions."""
+    max_completion_length: int = Field(256, ge=1)
+    """Most tokens of an answer and of a revision."""
+    max_critique_length: int = Field(192, ge=1)
+    """Most tokens of a critique."""
+    seed: int = Field(0, ge=0)
+    """Decides which principle is drawn where, and what is sampled."""
+
+
 class TrainStage(BaseModel):
     """Train with an algorithm of the catalogue; the other keys are its options."""
 
@@ -133,12 +158,13 @@ class ReportStage(Config):
     """Heading of the page."""
 
 
-Stage = SampleStage | JudgeStage | CompareStage | TrainStage | EvaluateStage | ReportStage
+Stage = SampleStage | JudgeStage | CompareStage | ReviseStage | TrainStage | EvaluateStage | ReportStage
 
 STAGES: dict[str, type[BaseModel]] = {
     "sample": SampleStage,
     "judge": JudgeStage,
     "compare": CompareStage,
+    "revise": ReviseStage,
     "train": TrainStage,
     "evaluate": EvaluateStage,
     "report": ReportStage,
@@ -324,8 +350,13 @@ def _check_source(stage: TrainStage, seen: set[str], place: str) -> None:
     if entry is not None and entry.rollouts is not None:
         if "environment" not in stage.given:
             raise ConfigError(f"{entry.name} needs `data` (prompts), or an environment", where=place)
+    elif "revise" in seen:
+        if "compare" in seen:
+            raise ConfigError("compare and revise both make data: name it in `data`", where=place)
+        if entry is not None and entry.data not in ("sft", "preference"):
+            raise ConfigError(f"revise makes no data for {entry.name}", where=place)
     elif "compare" not in seen:
-        raise ConfigError("train needs `data`, or compare before it", where=place)
+        raise ConfigError("train needs `data`, or compare or revise before it", where=place)
 
 
 def _check_order(stages: list[tuple[str, Any]], head: RecipeHead, where: str) -> None:
@@ -341,7 +372,7 @@ def _check_order(stages: list[tuple[str, Any]], head: RecipeHead, where: str) ->
                 raise ConfigError(f"{kind} needs {need} before it", where=place)
         if kind == "train" and stage.data is None:
             _check_source(stage, seen, place)
-        if kind in ("judge", "evaluate") and head.constitution is None:
+        if kind in ("judge", "evaluate", "revise") and head.constitution is None:
             raise ConfigError(f"{kind} needs a constitution", where=where, fix="add `constitution: FILE`")
         if kind == "sample" and stage.guided and head.constitution is None:
             raise ConfigError("guided needs a constitution", where=place)

@@ -22,7 +22,7 @@ from charter.pipeline.preflight import preflight
 from charter.pipeline.recipe import Recipe
 from charter.pipeline.rewarded_prompts import reward_file
 from charter.pipeline.stage import DONE, Context, StageRunner
-from charter.pipeline.stages import compare, evaluate, judge, report, sample, train
+from charter.pipeline.stages import compare, evaluate, judge, report, revise, sample, train
 from charter.progress import say
 from charter.rundir import RunDir, read_json, sha256_file, sha256_json, write_json, write_text
 
@@ -30,19 +30,21 @@ RUNNERS: dict[str, StageRunner] = {
     "sample": sample.run,
     "judge": judge.run,
     "compare": compare.run,
+    "revise": revise.run,
     "train": train.run,
     "evaluate": evaluate.run,
     "report": report.run,
 }
 
 # Stages whose result depends on what the constitution says.
-_READS_CONSTITUTION = {"judge", "evaluate", "report"}
+_READS_CONSTITUTION = {"judge", "evaluate", "report", "revise"}
 
 # Files a stage leaves that people look for at the top of the run directory.
 _SHOWN = {
     "sample": ("samples.jsonl",),
     "judge": ("judgements.jsonl",),
     "compare": ("pairs.jsonl",),
+    "revise": ("revised.jsonl",),
     "train": ("metrics.jsonl", "checkpoints", "model"),
 }
 

@@ -25,8 +25,8 @@ def z_of(level: float) -> float:
     return NormalDist().inv_cdf(0.5 + level / 2)
 
 
-def wilson(k: int, n: int, level: float = 0.95) -> Interval:
-    """Wilson score interval of the rate ``k / n``.
+def wilson(k: float, n: float, level: float = 0.95) -> Interval:
+    """Wilson score interval of the rate ``k / n``; effective counts may be fractions.
 
     Without trials nothing is known: the interval is all of [0, 1].
     Source: Wilson, JASA 22 (1927); recommended by Brown, Cai and DasGupta (2001).

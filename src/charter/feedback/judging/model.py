@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from charter.rundir import sha256_json
-from charter.types import Message
+from charter.types import FinishReason, Message
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Reply:
         tokens_out: tokens written.
         cost: in the currency the prices were given in; 0 where they are not known.
         cached: it was answered before, and costs nothing now.
+        finish_reason: ``length`` = cut off by the limit, so what was to come last is missing.
     """
 
     text: str = ""
@@ -50,6 +51,7 @@ class Reply:
     tokens_out: int = 0
     cost: float = 0.0
     cached: bool = False
+    finish_reason: FinishReason = "stop"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ import yaml
 from charter.errors import ConfigError, did_you_mean
 from charter.feedback.rewards.builtin import BUILTIN
 
-Kind = Literal["builtin", "constitution", "function", "model"]
+Kind = Literal["builtin", "constitution", "function", "judge", "model"]
 
 _OPTIONS = re.compile(r"[a-z_]+=[^=:/\\]*")
 _SANDBOX = "sandbox:"
+JUDGE = "judge:"
+"""``judge:MODEL:CONSTITUTION``: a model judges by a constitution."""
 _TEXTS = (".md", ".markdown", ".yaml", ".yml")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -93,6 +95,8 @@ def _split(text: str, spec: str) -> tuple[str, dict[str, Any]]:
 def _kind(target: str, spec: str, base: Path) -> Kind:
     if target in BUILTIN:
         return "builtin"
+    if target.startswith(JUDGE):
+        return "judge"
     place, colon, function = target.rpartition(":")
     if colon:
         if place.endswith(".py") or _MODULE.fullmatch(place):
@@ -123,7 +127,7 @@ def _suggested(kind: Kind, target: str) -> str:
         return target
     if kind == "function":
         return target.rpartition(":")[2]
-    if kind == "constitution":
-        return Path(target).stem.removesuffix(".constitution")
+    if kind in ("constitution", "judge"):
+        return Path(target.rpartition(":")[2]).stem.removesuffix(".constitution")
     path = Path(target)
     return path.parent.name if path.name in ("model", "final") and path.parent.name else path.name

@@ -17,6 +17,7 @@ from charter.feedback.constitution import ConstitutionFeedback, measured
 from charter.feedback.rewards.base import Reward
 from charter.feedback.rewards.builtin import BUILTIN, Limits, NoOptions
 from charter.feedback.rewards.functions import FunctionReward, sandboxed_function
+from charter.feedback.rewards.judged import judge_of, judge_reward
 from charter.feedback.rewards.models import ConstitutionReward, ModelReward
 from charter.feedback.rewards.parsed import Parsed, parse
 from charter.feedback.rewards.rewards import Rewards
@@ -55,7 +56,8 @@ def open_rewards(
 ) -> Rewards:
     """The rewards that ``specs`` name; nothing heavy is imported, and no model loaded.
 
-    A spec is ``[sandbox:]TARGET[:key=value,...]``. TARGET is a constitution file, ``file.py:function``
+    A spec is ``[sandbox:]TARGET[:key=value,...]``. TARGET is a constitution file, ``judge:MODEL:FILE`` (a
+    model judges by a constitution, see :mod:`charter.feedback.rewards.judged`), ``file.py:function``
     or ``package.module:function`` (see :mod:`charter.feedback.rewards.signature`), a trained reward
     model's folder or name, or a built-in reward (:data:`charter.feedback.rewards.builtin.BUILTIN`).
     ``name=`` names any of them; names given twice are numbered.
@@ -79,11 +81,15 @@ def open_rewards(
     base = Path(base_dir)
     parsed = [parse(spec, base) for spec in specs]
     constitutions = [_constitution(one, base) if one.kind == "constitution" else None for one in parsed]
-    principles = {p.id for found in constitutions if found for p in found.constitution.active}
+    judges = [judge_of(one, base, load_model) if one.kind == "judge" else None for one in parsed]
+    principles = {p.id for found in (*constitutions, *judges) if found for p in found.constitution.active}
     names = unique([one.name for one in parsed], principles)
     made: list[Reward] = []
     try:
-        for one, name, feedback in zip(parsed, names, constitutions, strict=True):
+        for one, name, feedback, judge in zip(parsed, names, constitutions, judges, strict=True):
+            if judge is not None:
+                made.append(judge_reward(one, name, judge))
+                continue
             made.append(_open(one, name, feedback, base, load_model))
     except BaseException:
         for reward in made:

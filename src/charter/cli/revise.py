@@ -1,0 +1,92 @@
+"""``charter revise MODEL --constitution FILE --prompts FILE``: answers a model criticises and revises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def revise_command(
+    model: Annotated[str, typer.Argument(help="Answers the prompts: known name, hub id, folder, endpoint.")],
+    constitution: Annotated[Path, typer.Option("--constitution", help="The constitution file.")],
+    prompts: Annotated[
+        Path,
+        typer.Option("--prompts", help="Prompts, or prompts with a completion that is the first answer."),
+    ],
+    critic: Annotated[
+        str | None,
+        typer.Option("--critic", help="Criticises and revises; the model itself by default."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=16, help="Critiques and revisions of an answer.")] = 1,
+    to: Annotated[
+        Literal["sft", "preference", "both"], typer.Option("--to", help="The rows wanted.")
+    ] = "both",
+    output_dir: Annotated[
+        Path, typer.Option("--output-dir", help="For rows, turns and journals; continues what is there.")
+    ] = Path("runs/revise"),
+    principle: Annotated[
+        list[str] | None, typer.Option("--principle", help="Draw only from these; may be repeated.")
+    ] = None,
+    only_better: Annotated[
+        bool, typer.Option("--only-better", help="Keep only revisions that pass more of the rules.")
+    ] = False,
+    few_shot: Annotated[bool, typer.Option(help="Show worked examples before each request.")] = True,
+    wording: Annotated[
+        Path | None, typer.Option("--wording", help="YAML file with wordings of your own.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 = greedy.")] = 1.0,
+    max_completion_length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 256,
+    max_critique_length: Annotated[int, typer.Option(min=1, help="Most tokens of a critique.")] = 192,
+    seed: Annotated[int, typer.Option(min=0, help="Decides principles and samples.")] = 0,
+) -> None:
+    """Answer prompts, criticise and revise each answer under drawn principles, and write training rows."""
+    from charter.config import validate
+    from charter.constitution import Constitution
+    from charter.feedback.revising.draw import usable
+    from charter.feedback.revising.prompts import wordings
+    from charter.feedback.revising.revise import ReviseOptions
+
+    options = validate(
+        ReviseOptions,
+        {
+            "rounds": rounds,
+            "principles": list(principle or ()),
+            "seed": seed,
+            "temperature": temperature,
+            "max_completion_length": max_completion_length,
+            "max_critique_length": max_critique_length,
+            "few_shot": few_shot,
+        },
+        where="charter revise",
+    )
+    rules = Constitution.load(constitution)
+    usable(rules, options.principles)
+    words = wordings(wording)
+    from charter.interrupt import graceful
+    from charter.pipeline.revising import FILES, TURNS, To, open_writer, read_answered, revise_into
+    from charter.rundir import RunDir
+
+    groups = read_answered(str(prompts))
+    answerer = open_writer(model)
+    wanted: tuple[To, ...] = ("sft", "preference") if to == "both" else (to,)
+    run = RunDir(output_dir)
+    with run.lock(), graceful():
+        found = revise_into(
+            run.path,
+            groups,
+            rules,
+            answerer if critic is None else open_writer(critic),
+            answerer=answerer,
+            options=options,
+            only_better=only_better,
+            to=wanted,
+            words=words,
+        )
+    for what, count in found["counts"].items():
+        if count:
+            print(f"{count} {what}")
+    print(f"turns: {run.path / TURNS}")
+    for name in wanted:
+        print(f"rows for {name}: {run.path / FILES[name]}")
