@@ -65,7 +65,7 @@ class SentenceEncoder:
         hidden = self._model(**batch).last_hidden_state
         mask = batch["attention_mask"][..., None].to(hidden.dtype)
         mean = (hidden * mask).sum(1) / mask.sum(1).clamp_min(1)
-        unit: NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=-1).numpy()
+        unit: NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
         return unit
 
 
