@@ -74,6 +74,12 @@ def test_new_minimal_lints_clean(tmp_path):
     assert Constitution.load(path).name == "house"
 
 
+def test_a_bare_name_becomes_a_constitution_file(tmp_path):
+    result = runner.invoke(app, ["new", str(tmp_path / "house"), "--minimal"])
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["house.constitution.md"]
+
+
 GUIDED = [
     "acme",
     "Be brief",

@@ -81,6 +81,8 @@ def new(
     from charter.constitution.parse import name_from
     from charter.rundir import write_text
 
+    if not file.suffix:
+        file = file.with_name(f"{file.name}.constitution.md")
     _can_create(file)
     name = name_from(str(file))
     if source is not None:
