@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -40,13 +41,16 @@ def test_training_commands_parse_and_their_options_are_valid(command: str) -> No
 
 
 def test_other_commands_exist() -> None:
-    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    root: Any = typer.main.get_command(app)
     for command in COMMANDS:
         words = command.split()
-        assert words[0] in known, command
-        flags = [word for word in words[1:] if word.startswith("--")]
-        if words[0] != "train":
-            names = {opt for parameter in known[words[0]].params for opt in parameter.opts}
+        found = root
+        while words and hasattr(found, "commands"):  # a verb of a group of verbs
+            assert words[0] in found.commands, command
+            found = found.commands[words.pop(0)]
+        flags = [word for word in words if word.startswith("--")]
+        if found.name != "train":
+            names = {opt for parameter in found.params for opt in parameter.opts}
             assert set(flags) <= names, command
 
 
