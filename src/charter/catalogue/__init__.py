@@ -7,8 +7,11 @@ from charter.catalogue import (
     distillation,
     generative,
     listwise,
+    nash,
     online_preference,
+    online_rounds,
     other_reference,
+    own_pairs,
     own_samples,
     pluralistic,
     policy_gradient,
@@ -46,7 +49,10 @@ _FAMILIES = (
     reinforce,
     actor_critic,
     online_preference,
+    nash,
+    online_rounds,
     own_samples,
+    own_pairs,
 )
 
 ENTRIES: dict[str, Entry] = {entry.name: entry for family in _FAMILIES for entry in family.ENTRIES}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from charter.catalogue.own_samples import CPOTripletOptions
+from charter.catalogue.own_pairs import CPOTripletOptions
 from charter.catalogue.rollouts import RolloutOptions
 from charter.data.formats import LoadedData
 from charter.data.other_systems import check_systems
