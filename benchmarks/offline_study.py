@@ -2,6 +2,7 @@
 
     python benchmarks/offline_study.py                      # all cells that are not known yet, then the page
     python benchmarks/offline_study.py --cell dpo,0.1,seed0 # one cell, measured again
+    python benchmarks/offline_study.py --time               # what a step costs, on an idle machine
     python benchmarks/offline_study.py --page               # only the page, from what is known
 
 Budget of a cell: LoRA of rank 16, 256 pairs, completions of at most 48 tokens, one pass in steps of
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from study_plan import cells_of_study, parse_cell
 from study_runner import Process, check, run_missing, show, start_worker
+from study_time import parse_timing, run_timing, timings
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "offline_study.json"
@@ -28,11 +30,12 @@ def main() -> int:
     """Run what is missing, then write results, page and plots."""
     args = _arguments()
     if args.worker:
-        from study_cell import run_cells
-
-        run_cells([parse_cell(name) for name in args.worker], args)
-        return 0
+        return _work(args)
     cache = Path(args.cache)
+    if args.time:
+        left = [timing for timing in timings(args.rounds) if not timing.file(cache).exists()]
+        run_missing(left, cache, lambda names: _start(names, args), limit=args.limit)
+        return 0
     cells = cells_of_study(args.seeds)
     if args.cell:
         cells = [parse_cell(args.cell)]
@@ -53,6 +56,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--cell", help="ALGORITHM,BETA,seedN: measure one cell again")
     parser.add_argument("--page", action="store_true", help="only write the page")
+    parser.add_argument("--time", action="store_true", help="only time a few steps of every method")
+    parser.add_argument("--rounds", type=int, default=2, help="how often --time times each method")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=256)
     parser.add_argument("--tokens", type=int, default=48, help="most tokens of a completion")
@@ -63,6 +68,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cache", default=str(ROOT / "runs" / "offline_study"))
     parser.add_argument("--worker", nargs="*", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _work(args: argparse.Namespace) -> int:
+    if args.worker[0].startswith("time:"):
+        for name in args.worker:
+            run_timing(parse_timing(name), args)
+        return 0
+    from study_cell import run_cells
+
+    run_cells([parse_cell(name) for name in args.worker], args)
+    return 0
 
 
 def _prepare(args: argparse.Namespace) -> None:

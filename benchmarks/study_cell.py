@@ -6,17 +6,16 @@ import argparse
 import random
 import shutil
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from study_parts import Row, circumstances, memory_mib, sampled
+from study_parts import Row, circumstances, sampled
 from study_plan import FOR_THIS_BUDGET, Cell, default_beta
 
 import charter
-from charter.catalogue import ENTRIES
+from charter.catalogue import ENTRIES, Entry
 from charter.data.packing import pack
 from charter.evaluation.fluency import distinct, finished, kl_per_sequence, nll_under, words
 from charter.feedback.constitution import ConstitutionFeedback
@@ -124,16 +123,13 @@ def _held_out(policy: Policy, args: argparse.Namespace, seed: int) -> list[Group
 
 def run_cell(cell: Cell, args: argparse.Namespace) -> Row:
     """Train and measure; the row of the results."""
-    began, cpu = time.monotonic(), time.process_time()
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
     entry = ENTRIES[cell.algorithm]
     data = Path(args.cache) / f"{entry.data}.jsonl"
     policy = charter.load(args.model)
     work = Path(args.cache) / "work" / cell.name.replace(",", "_")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    shared = Path(args.cache) / "reference" / f"{entry.data}-{entry.arrange.rpartition(':')[2]}.safetensors"
+    shared = reference_file(entry, Path(args.cache))
     if shared.exists():  # the reference is the same model on the same answers in every cell
         shutil.copy(shared, work / CACHE_FILE)
     run = charter.train(
@@ -141,9 +137,8 @@ def run_cell(cell: Cell, args: argparse.Namespace) -> Row:
         policy,
         data,
         output_dir=work,
-        **_options(cell, args),
+        **training_options(cell, args),
     )
-    trained_in, cpu_in = time.monotonic() - began, time.process_time() - cpu
     if (work / CACHE_FILE).exists() and not shared.exists():
         shared.parent.mkdir(exist_ok=True)
         shutil.copy(work / CACHE_FILE, shared)
@@ -176,16 +171,19 @@ def run_cell(cell: Cell, args: argparse.Namespace) -> Row:
         "nll_base": nll_under(policy, reference, held),
         "moved_chosen": moved[0],
         "moved_rejected": moved[1],
-        "seconds": trained_in,
-        "cpu_seconds": cpu_in,
-        "memory_mib": memory_mib(),
         "steps": run.result["steps"],
         "last": {k: v for k, v in run.result["last"].items() if not k.startswith("seconds")},
         **circumstances(),
     }
 
 
-def _options(cell: Cell, args: argparse.Namespace) -> Row:
+def reference_file(entry: Entry, cache: Path) -> Path:
+    """Log-probs of the reference on this arrangement of the data, shared by all cells."""
+    return cache / "reference" / f"{entry.data}-{entry.arrange.rpartition(':')[2]}.safetensors"
+
+
+def training_options(cell: Cell, args: argparse.Namespace) -> Row:
+    """The budget, the same for every method."""
     entry = ENTRIES[cell.algorithm]
     per_step = STEP_PAIRS * (2 if entry.data == "unpaired" else 1)  # a pair is two labelled answers
     options: Row = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from study_parts import Row, interval, read_cell
 from study_plan import SWEEPS, Cell
 from study_plots import scatter, sweep
+from study_time import costs
 
 from charter.rundir import now, write_json
 
@@ -28,7 +29,11 @@ def write_results(cells: Sequence[Cell], cache: Path, result: Path, root: Path) 
     by_setting: dict[tuple[str, float | None, bool], list[Row]] = defaultdict(list)
     for row in found:
         by_setting[row["algorithm"], row["beta"], row["default_beta"]].append(row)
-    settings = sorted((summary(rows) for rows in by_setting.values()), key=lambda s: -s["win_rate"][0])
+    cost = costs(cache)
+    settings = sorted(
+        ({**summary(rows), "cost": cost.get(rows[0]["algorithm"])} for rows in by_setting.values()),
+        key=lambda s: -s["win_rate"][0],
+    )
     base = {"reward": _base_reward(cache)}
     result.parent.mkdir(parents=True, exist_ok=True)
     write_json(
@@ -42,7 +47,7 @@ def write_results(cells: Sequence[Cell], cache: Path, result: Path, root: Path) 
             "missing": missing,
             "base": base,
             "rows": settings,
-            "cells": [{k: v for k, v in row.items() if k not in ("machine", "versions")} for row in found],
+            "cells": [{k: v for k, v in row.items() if k not in _NOT_OUTCOMES} for row in found],
         },
     )
     defaults = [s for s in settings if s["default_beta"]]
@@ -85,10 +90,9 @@ _MEANS = (
     "nll_base",
     "moved_chosen",
     "moved_rejected",
-    "seconds",
-    "cpu_seconds",
-    "memory_mib",
 )
+_NOT_OUTCOMES = ("machine", "versions", "device", "seconds", "cpu_seconds", "memory_mib")
+"""Not of the cells: cells may share the machine with other work, so cost is measured apart."""
 
 
 def _base_reward(cache: Path) -> float:
@@ -102,7 +106,7 @@ def _measured(defaults: Sequence[Row]) -> Row:
             "win_rate": [round(v, 3) for v in s["win_rate"]],
             "kl": round(s["kl"], 2),
             "length": round(s["words"], 1),
-            "seconds": round(s["cpu_seconds"], 1),
+            "seconds_per_step": None if s["cost"] is None else round(s["cost"]["seconds"][0], 2),
             "where": WHERE,
         }
         for s in defaults
@@ -111,7 +115,7 @@ def _measured(defaults: Sequence[Row]) -> Row:
 
 _HEAD = (
     "| method | beta | win rate against base | reward | KL | words | ended | better answers "
-    "| worse answers | CPU seconds | memory, MiB |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
+    "| worse answers | seconds a step | memory, MiB |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
 )
 
 
@@ -133,10 +137,18 @@ def _line(s: Row) -> str:
         f"{s['finished']:.0%}",
         f"{s['moved_chosen']:+.1f}",
         f"{s['moved_rejected']:+.1f}",
-        f"{s['cpu_seconds']:.0f}",
-        f"{s['memory_mib']:.0f}",
+        _spread(s, "seconds", "{:.2f}"),
+        _spread(s, "memory_mib", "{:.0f}"),
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def _spread(s: Row, name: str, form: str) -> str:
+    """Median and range over rounds; one number where they agree as printed."""
+    if s["cost"] is None:
+        return "not measured"
+    middle, low, high = (form.format(value) for value in s["cost"][name])
+    return middle if low == high else f"{middle} [{low}, {high}]"
 
 
 def page(settings: Sequence[Row], found: Sequence[Row], missing: Sequence[str], base_reward: float) -> str:
@@ -165,9 +177,10 @@ warm-up, for every method alike. Methods on labelled answers see the same answer
 half. *KL* to the base model in nats per sequence, exact per token. *Better* and *worse answers*:
 mean change of the log-prob of the training pairs' answers, in nats; a falling better side is
 likelihood displacement. Intervals are 95%, resampling prompts with the answers of all seeds.
-*CPU seconds* (both cores
-together) and *memory* are those of training with loading; the reference pass is shared by all cells
-and counted in the first.
+*Seconds a step* and peak *memory* of the
+process were measured apart (`--time`) on the same few steps for every method, in fresh processes, as
+median and range over rounds that go through the methods forwards and backwards; the log-probs of the
+reference, scored once for all methods, are not in them.
 
 One learning rate for all is not the best for each: read the table as what happens at the default
 beta on this budget, not as a ranking for all budgets.

@@ -18,15 +18,15 @@ class Measured:
     Attributes:
         win_rate: against the untrained model: mean, and its 95% interval; None = not measured.
         kl: nats per sequence from the untrained model.
-        length: mean tokens of its answers.
-        seconds: to train.
+        length: mean words of its answers.
+        seconds_per_step: of training, 8 pairs a step.
         where: the page with the whole table.
     """
 
     win_rate: tuple[float, float, float] | None = None
     kl: float | None = None
     length: float | None = None
-    seconds: float | None = None
+    seconds_per_step: float | None = None
     where: str = ""
 
     def words(self) -> str:
@@ -38,9 +38,9 @@ class Measured:
         if self.kl is not None:
             parts.append(f"KL {self.kl:.1f} nats")
         if self.length is not None:
-            parts.append(f"{self.length:.0f} tokens an answer")
-        if self.seconds is not None:
-            parts.append(f"{self.seconds:.0f} s")
+            parts.append(f"{self.length:.0f} words an answer")
+        if self.seconds_per_step is not None:
+            parts.append(f"{self.seconds_per_step:.1f} s a step")
         return ", ".join(parts) + (f"; {self.where}" if self.where else "")
 
 
@@ -54,7 +54,7 @@ def measured(name: str) -> Measured | None:
         None if rate is None else (float(rate[0]), float(rate[1]), float(rate[2])),
         found.get("kl"),
         found.get("length"),
-        found.get("seconds"),
+        found.get("seconds_per_step"),
         found.get("where", ""),
     )
 
