@@ -1,12 +1,16 @@
 """How much of rule-made preferences a reward model learns, on prompts it has not seen.
 
-    python benchmarks/reward_from_rules.py
+    python benchmarks/reward_from_rules.py                          # one reward, from pairs
+    python benchmarks/reward_from_rules.py --algorithm regression   # one reward a principle, from verdicts
 
 The default model answers the quickstart's training prompts (24 each) and held-out prompts (four
-each); the quickstart constitution's rules score every answer; a reward model is trained on all pairs
-of different score of the training prompts, and measured on the held-out ones. The rules are exact, so
-the labels allow an accuracy of 1. Beside it stand the baselines a length-blind eye would miss:
-always the longest, always the shortest, and the one that came to its end.
+each); the quickstart constitution's rules score every answer: the share of the applicable principles
+it passes. A reward model is trained on the training prompts, either on all pairs of different score
+(``reward-kwise``) or on every principle's verdict (``reward-regression``), and measured on the
+held-out pairs of different score. The rules are exact, so the labels allow an accuracy of 1. Beside
+it stand the baselines a length-blind eye would miss: always the longest, always the shortest, and the
+one that came to its end. Samples are kept beside ``--output-dir``; each algorithm's rows replace its
+own in the results file.
 """
 
 from __future__ import annotations
@@ -21,11 +25,12 @@ from typing import Any
 
 from common import ROOT, row, table, write_results
 from study_cell import RECIPES, Reward
-from study_parts import sampled
+from study_parts import Row, sampled
 
 import charter
-from charter.feedback.reward import rewards
-from charter.records import write_groups
+from charter.feedback.reward import rewards, scale_of
+from charter.records import read_groups, write_groups
+from charter.rundir import read_json
 from charter.stats import wilson
 from charter.types import Group, Judgement, PairTarget
 
@@ -39,17 +44,17 @@ def main() -> int:
     args = _arguments()
     began = time.monotonic()
     policy = charter.load(args.model)
-    taught, taught_scores = _scored(policy, args, "train.jsonl", args.generations, seed=0)
-    held, scores = _scored(policy, args, "heldout.jsonl", 4, seed=1)
-    data = Path(args.output_dir).with_name(f"{Path(args.output_dir).name}.jsonl")
+    taught = _told_apart(_samples(policy, args, "train.jsonl", args.generations, seed=0))
+    held = _told_apart(_samples(policy, args, "heldout.jsonl", 4, seed=1))
+    data = Path(args.output_dir) / "data.jsonl"
     data.parent.mkdir(parents=True, exist_ok=True)
-    write_groups(data, _judged(taught, taught_scores))
+    write_groups(data, _rated(taught) if args.algorithm == "regression" else _compared(taught))
     sampled_in = time.monotonic() - began
     run = charter.train(
-        "reward-kwise",
+        f"reward-{args.algorithm}",
         policy,
         data,
-        output_dir=args.output_dir,
+        output_dir=str(Path(args.output_dir) / args.algorithm),
         num_train_epochs=args.epochs,
         use_peft=True,
         learning_rate=args.learning_rate,
@@ -57,10 +62,9 @@ def main() -> int:
         warmup_steps=0.1,
         per_device_train_batch_size=args.batch_size,
     )
-    pairs = pairs_of(scores)
-    learned = rewards(run.policy, held)
+    pairs = pairs_of(_scores(held))
     measures = {
-        "reward model": learned,
+        f"reward-{args.algorithm}": _learned(run.policy, held),
         "always the longest": _by(held, lambda text, ended: len(text.split())),
         "always the shortest": _by(held, lambda text, ended: -len(text.split())),
         "ended by the model": _by(held, lambda text, ended: float(ended)),
@@ -70,21 +74,30 @@ def main() -> int:
         right = accuracy(pairs, values)
         found = wilson(round(right * len(pairs)), len(pairs))
         lines.append({**row(name, "accuracy", "higher", [right], [1.0]), "interval": [found.lo, found.hi]})
+    lines[0] |= {
+        "seconds": {"sampling": round(sampled_in), "all": round(time.monotonic() - began)},
+        "settings": {k: v for k, v in vars(args).items() if k != "output_dir"},
+        "last": run.result["last"],
+    }
     write_results(
         RESULT,
-        lines,
+        [*lines, *_other_algorithms(lines)],
         (),
         pairs=len(pairs),
         prompts=len(held),
         train_prompts=len(taught),
-        train_pairs=len(pairs_of(taught_scores)),
+        train_pairs=len(pairs_of(_scores(taught))),
         peer="the accuracy the labels allow",
-        seconds={"sampling": round(sampled_in), "all": round(time.monotonic() - began)},
-        settings={k: v for k, v in vars(args).items() if k != "output_dir"},
-        last=run.result["last"],
     )
     print(table(lines))
     return 0
+
+
+def _other_algorithms(lines: Sequence[Row]) -> list[Row]:
+    """Rows of earlier runs that this one does not replace."""
+    known: list[Row] = (read_json(RESULT) or {}).get("rows", [])
+    names = {line["name"] for line in lines}
+    return [line for line in known if line["name"] not in names]
 
 
 def pairs_of(scores: Sequence[Sequence[float]]) -> list[Pair]:
@@ -107,24 +120,50 @@ def accuracy(pairs: Sequence[Pair], values: Sequence[Sequence[float]]) -> float:
     return right / len(pairs)
 
 
-def _scored(
-    policy: Any, args: argparse.Namespace, name: str, n: int, seed: int
-) -> tuple[list[Group], list[list[float]]]:
-    """Sampled groups in which the rules tell answers apart, and their scores."""
+def _samples(policy: Any, args: argparse.Namespace, name: str, n: int, seed: int) -> list[Group]:
+    """``n`` answers to every prompt of a file, sampled once and kept."""
+    kept = Path(args.output_dir) / f"{Path(name).stem}-{n}x{args.tokens}.jsonl"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_groups(kept, sampled(policy, RECIPES / "quickstart" / name, n, args.tokens, seed))
+    return read_groups(kept)
+
+
+def _scores(groups: Sequence[Group]) -> list[list[float]]:
+    """Share of the applicable principles each answer passes."""
     judge = Reward()
-    groups = sampled(policy, RECIPES / "quickstart" / name, n, args.tokens, seed)
-    scores = [judge(group) for group in groups]
-    told = [index for index, values in enumerate(scores) if len(set(values)) > 1]
-    return [groups[i] for i in told], [scores[i] for i in told]
+    return [judge(group) for group in groups]
 
 
-def _judged(groups: Sequence[Group], scores: Sequence[Sequence[float]]) -> list[Group]:
+def _told_apart(groups: Sequence[Group]) -> list[Group]:
+    """The groups in which the rules tell answers apart."""
+    return [group for group, scores in zip(groups, _scores(groups), strict=True) if len(set(scores)) > 1]
+
+
+def _rated(groups: Sequence[Group]) -> list[Group]:
+    """The groups with one rating for each answer and principle that applies: 1 passed, 0 not."""
+    said = Reward().feedback.judge(groups)
+    return [
+        replace(group, judgements=tuple(j for j in judgements if j.value is not None))
+        for group, judgements in zip(groups, said, strict=True)
+    ]
+
+
+def _compared(groups: Sequence[Group]) -> list[Group]:
     """The groups with a preference for every two answers of different score."""
+    scores = _scores(groups)
     said: list[list[Judgement]] = [[] for _ in groups]
     for group, better, worse in pairs_of(scores):
         gap = scores[group][better] - scores[group][worse]
         said[group].append(Judgement(PairTarget(better, worse), gap, judge="rules"))
     return [replace(group, judgements=tuple(s)) for group, s in zip(groups, said, strict=True)]
+
+
+def _learned(policy: Any, groups: Sequence[Group]) -> list[list[float]]:
+    """The model's reward: of several outputs their plain sum, each being a principle's chance to pass."""
+    scale = scale_of(policy)
+    weights = dict(zip(scale.names, scale.std, strict=True)) if len(scale.names) > 1 else None
+    return rewards(policy, groups, weights)
 
 
 def _by(groups: Sequence[Group], of: Callable[[str, bool], float]) -> list[list[float]]:
@@ -137,6 +176,7 @@ def _by(groups: Sequence[Group], of: Callable[[str, bool], float]) -> list[list[
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--algorithm", choices=("kwise", "regression"), default="kwise")
     parser.add_argument("--generations", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--epochs", type=float, default=2.0)

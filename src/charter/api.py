@@ -20,14 +20,19 @@ from charter.engines.local import LocalEngine
 from charter.engines.sample import sample_prompts
 from charter.engines.tuning_free import TuningFree
 from charter.errors import ConfigError, UserError
+from charter.evaluation.adherence import Criteria
 from charter.evaluation.evaluate import Evaluation, judged
 from charter.evaluation.evaluate import evaluate as _evaluate
+from charter.evaluation.judge_card.asking import Judge
+from charter.evaluation.judge_card.card import JudgeCard
+from charter.evaluation.judge_card.labels import Labels
 from charter.evaluation.winrate import WinRates, win_rates
 from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.judging.open_judge import open_judge
 from charter.models.load import load as _load
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
+from charter.pipeline.evaluating import REPLIES, in_question, open_given, own_prompts, write_evaluation
 from charter.pipeline.recipe import Recipe, train_options
 from charter.pipeline.rewarded_prompts import Functions, check_prompts, named_functions, rewards_of
 from charter.pipeline.runner import run_recipe
@@ -220,13 +225,24 @@ def evaluate(
     in_context: str | None = None,
     demonstrations: Any = None,
     system_prompt: Constitution | Path | str | None = None,
+    principles: Sequence[str] = (),
+    changed_from: Constitution | str | Path | None = None,
+    judge: str | Judge | None = None,
+    card: JudgeCard | str | Path | None = None,
+    labels: Labels | str | Path | None = None,
+    since: str | Path | None = None,
+    run: str | Path | None = None,
+    out: str | Path | None = None,
 ) -> Evaluation:
     """Measure how far a model adheres to a constitution.
+
+    Principles that have rules are judged by them, the others by ``judge`` where its card lets it.
 
     Args:
         model: a run, a policy, or what :func:`load` takes.
         constitution: a file, or one already loaded.
-        prompts: held-out prompts; by default the constitution's own tests.
+        prompts: held-out prompts; by default the constitution's own tests, of which every kind is then
+            measured in its own way as well.
         against: the model before alignment; an adapter is measured against its base by itself.
         num_generations: answers per prompt.
         temperature: 0 = greedy.
@@ -237,22 +253,36 @@ def evaluate(
             It is then measured against itself without them, where ``against`` is not given.
         demonstrations: rows with answers: what ``icdpo`` chooses from, or ``urial`` takes as its examples.
         system_prompt: ask under a constitution, a file or a text; measured in the same way.
+        principles: ids of those in question; empty = all. With some left alone no gate is judged.
+        changed_from: an older version of the constitution: only what changed since is in question.
+        judge: of what rules leave open: a model, ``endpoint:MODEL@URL``, or a judge that is there already.
+        card: of that judge, or its file; None = it is examined first.
+        labels: people's labels of answers, or their file: they calibrate a judge that has no card, and
+            labels of the measured answers themselves correct their rates.
+        since: an older ``report.json``: what changed since is told.
+        run: the run directory or data file the model was trained with; a :class:`Run` is its own.
+        out: a directory for ``report.json``, ``report.html`` and the judged answers.
 
     Returns:
         the card (``.card``), the health measures, flags, and all judged answers.
     """
-    rules = _constitution(constitution)
+    rules = in_question(_constitution(constitution), principles, changed_from)
     around = TuningFree.named(in_context, demonstrations, system_prompt)
-    if prompts is None:
-        prompts = rules.test_prompts()
-        if not prompts:
-            raise UserError(
-                "the constitution has no test prompts", where=rules.path, fix="give prompts=..., or add tests"
-            )
-    if isinstance(prompts, (str, Path)):
-        load_groups(str(prompts), "prompts")  # a mistake in the file is found before the model loads
+    # Mistakes in files and names are found before the model loads.
+    loaded = own_prompts(rules) if prompts is None else read_prompts(prompts)
+    trained = str(model.path) if isinstance(model, Run) else run
+    named = model.policy if isinstance(model, Run) else model
+    given = open_given(
+        rules,
+        judge=judge,
+        card=card,
+        labels=labels,
+        since=since,
+        run=trained if run is None else run,
+        policy=named.name if isinstance(named, Policy) else str(named),
+        journal=None if out is None else Path(out) / REPLIES,
+    )
     policy = model.policy if isinstance(model, Run) else _policy(model)
-    loaded = read_prompts(prompts)
     bare = around is not None and around.asks_unrendered(policy, loaded.groups)
     reference = None
     if against is not None:
@@ -267,7 +297,7 @@ def evaluate(
         reference = None if bare else Reference(policy.model)
     elif policy.has_adapter:
         reference = Reference(None)
-    return _evaluate(
+    found = _evaluate(
         policy,
         rules,
         loaded.groups if bare else prepare(loaded, policy.template).groups,
@@ -275,8 +305,18 @@ def evaluate(
         sampling=Sampling(temperature=temperature, max_completion_length=max_completion_length, seed=seed),
         num_generations=num_generations,
         unrelated_text=unrelated_text,
+        criteria=Criteria(seed=seed),
         around=None if around is None else (lambda engine: around.around(engine, policy)),
+        judge=given.judge,
+        card=given.card,
+        labels=given.labels,
+        measure_tests=prompts is None and not bare,
     )
+    if out is not None:
+        name = against.name if isinstance(against, Policy) else against
+        base = None if found.before is None else name or "without alignment"
+        write_evaluation(out, found, rules, given, model=policy.name, base=base, seed=seed)
+    return found
 
 
 def compare(

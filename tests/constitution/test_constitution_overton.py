@@ -34,7 +34,7 @@ def test_overton_is_read():
         ('    choice: "people decide for themselves"\n', "", 9, "viewpoints"),
         ('"a common day off"', '""', 10, "viewpoints.rest"),
         ("    rest:", "    choice:", 11, "choice"),
-        ("  prompt:", "  promt:", 6, "prompt"),
+        ("  prompt:", "  promt:", 8, "prompt"),
         ("  viewpoints:", "  views:", 6, "viewpoints"),
     ],
 )

@@ -371,11 +371,13 @@ def test_prompts_beside_the_spec_become_tests(tmp_path):
         (tmp_path / f"{name}.md").write_text(text)
     found = import_text(SPEC, "spec.md", options=ImportOptions(tests=str(tmp_path)))
     tests = {p.id: [(c.id, c.prompts()[0]) for c in p.tests] for p in found.constitution.principles}
-    assert tests == {"a": [("abcd-1", 'Why: "x" #1?'), ("more-1", "Why 2?")], "b": [("last-1", "End?")]}
+    assert tests == {
+        "a": [("abcd-1", 'Why: "x" #1?'), ("abcd-3", "Q"), ("more-1", "Why 2?")],
+        "b": [("last-1", "End?")],
+    }
     assert found.counts["footnotes"] == 5 and found.counts["footnotes without a file"] == 1
     assert found.counts["files without a footnote"] == 1 and found.counts["prompts read"] == 8
     assert sorted(told(found)) == [
-        "a conversation, not a single prompt",
         "an example or another test asks the same",
         "an example or another test asks the same",
         "no file for the footnote [^none]",

@@ -21,7 +21,7 @@ from charter.errors import ConstitutionError
 from charter.feedback.lint_rules import lint_rules
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["assistant", "cai-comparison", "pluralistic", "small"]
+NAMES = ["assistant", "cai-comparison", "just-eval", "pluralistic", "small"]
 LOADED = {name: Constitution.load(path_of(name)) for name in NAMES}
 OTHERS = [ROOT / "recipes/quickstart.constitution.md", ROOT / "src/charter/cli/starter/house.constitution.md"]
 GUIDE = (ROOT / "docs" / "constitutions.md").read_text(encoding="utf-8")
@@ -243,8 +243,8 @@ def guide_rows(heading: str) -> dict[str, list[str]]:
 
 
 def test_guide_counts_are_true() -> None:
-    rows = guide_rows("The four")
-    assert list(rows) == ["small", "assistant", "pluralistic", "cai-comparison"]
+    rows = guide_rows("The five")
+    assert list(rows) == ["small", "assistant", "pluralistic", "cai-comparison", "just-eval"]
     for name, row in rows.items():
         found = LOADED[name]
         pairs = sum(len(p.pairs()) for p in found.principles)
@@ -258,7 +258,7 @@ def test_guide_counts_are_true() -> None:
 def test_guide_counts_kinds() -> None:
     rows = guide_rows("Tests by kind")
     assert set(rows) == set(KINDS)
-    order = ["small", "assistant", "pluralistic", "cai-comparison"]
+    order = ["small", "assistant", "pluralistic", "cai-comparison", "just-eval"]
     for kind, row in rows.items():
         counted = [sum(c.kind == kind for p in LOADED[name].principles for c in p.tests) for name in order]
         assert [int(cell) for cell in row] == [*counted, sum(counted)], kind
@@ -277,3 +277,24 @@ def test_guide_counts_lengths() -> None:
     pairs = [pair for c in LOADED.values() for p in c.principles for pair in p.pairs()]
     shorter = sum(len(good.text) < len(bad.text) for good, bad in pairs)
     assert f"shorter one in {shorter} of {len(pairs)} pairs" in GUIDE
+
+
+def test_six_dimensions_are_rated_from_one_to_five() -> None:
+    found = LOADED["just-eval"]
+    ids = {"helpfulness", "clarity", "factuality", "depth", "engagement", "safety"}
+    assert {p.id for p in found.active} == ids and all("just-eval" in p.tags for p in found.active)
+    assert found.judge.executor == "rubric" and (found.judge.scale, found.judge.pass_at) == (5, 4)
+    assert all(p.rubric is not None and set(p.rubric.levels) == {1, 2, 3, 4, 5} for p in found.active)
+
+
+def test_a_model_rates_the_six_dimensions() -> None:
+    """A scripted judge that gives 5 to one answer and 2 to the other, in the file's own form."""
+    from charter.evaluation.judge_card.asking import answer_group
+    from charter.feedback.judging.feedback import ModelJudge
+    from charter.testing.judge import ScriptedJudge
+
+    judge = ModelJudge(LOADED["just-eval"], ScriptedJudge(lambda _title, text: "good" in text))
+    groups = [answer_group("a question", text, "") for text in ("a good answer", "a poor one")]
+    first, second = judge.judge(groups)
+    assert [one.value for one in first] == [1.0] * 6 and [one.value for one in second] == [0.0] * 6
+    assert {one.principle for one in first} == {p.id for p in LOADED["just-eval"].active}

@@ -1,4 +1,4 @@
-"""``charter constitution``: lint, show and write constitutions."""
+"""``charter constitution``: lint, show and write constitutions; the sibling files hold the rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charter.cli.constitution_amend import register as register_amending
 from charter.cli.constitution_exchange import diff_command, export_command, import_command, training_texts
+from charter.cli.constitution_recover import recover_command
 from charter.errors import ConstitutionError, Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ app = typer.Typer(help="Check, show and write constitutions.", no_args_is_help=T
 app.command("diff")(diff_command)
 app.command("import")(import_command)
 app.command("export")(export_command)
+app.command("recover")(recover_command)
+register_amending(app)
 
 File = Annotated[Path, typer.Argument(help="The constitution, NAME.constitution.md.", metavar="FILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

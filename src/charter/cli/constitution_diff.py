@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from charter.constitution.diff import Change, Difference, PrincipleChange
+from charter.constitution.diff import Difference
+from charter.constitution.diff_principles import Change, PrincipleChange
 
 _MARKS = {"added": "+", "removed": "-"}
 
@@ -18,18 +19,24 @@ def lines_of(found: Difference) -> Iterator[str]:
     if found.same:
         yield "no principle and no setting changed"
     for change in found.principles:
-        yield from _principle(change)
+        yield from principle_lines(change)
+    yield from setting_lines(found)
+    yield from rerun_lines(found)
+    yield _version(found)
+
+
+def setting_lines(found: Difference) -> Iterator[str]:
+    """Keys of the front matter that changed."""
     if found.settings:
         yield "settings:"
         yield from (
             f"  {change.field}: {_value(change.before)} -> {_value(change.after)}"
             for change in found.settings
         )
-    yield from _rerun(found)
-    yield _version(found)
 
 
-def _principle(change: PrincipleChange) -> Iterator[str]:
+def principle_lines(change: PrincipleChange) -> Iterator[str]:
+    """What became of one principle."""
     mark = _MARKS.get(change.kinds[0], "~")
     because = f" [{change.bump}: {change.why}]" if change.why else ""
     yield f"{mark} {change.id}: {', '.join(change.kinds)}{because}"
@@ -72,7 +79,8 @@ def _tests(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterato
         yield "tests: in another order"
 
 
-def _rerun(found: Difference) -> Iterator[str]:
+def rerun_lines(found: Difference) -> Iterator[str]:
+    """What must be measured again."""
     if not found.rerun:
         yield "run again: nothing; results by the old shas stay valid"
         return

@@ -67,10 +67,10 @@ def import_command(
     """
     from charter.constitution.exchange import ImportOptions, import_file
 
-    _can_write(output, force)
+    can_write(output, force)
     options = ImportOptions(name, licence, level, examples, str(tests) if tests else "")
     found = import_file(source, format, options)
-    _write(output, found.text)
+    write(output, found.text)
     told = [f"read {source} as {found.format}", *_counted(found.counts)]
     told += _remarks("not carried over", found.left_out) + _remarks("written otherwise", found.altered)
     if output:
@@ -87,14 +87,14 @@ def export_command(
 ) -> None:
     """Write a constitution for other tools.
 
-    Formats: system-prompt, critiques, rubric, preferences, annotated-pairs.
+    Formats: system-prompt, critiques, rubric, preferences, annotated-pairs, inspect.
     """
     from charter.constitution import Constitution
     from charter.constitution.exchange import export
 
-    _can_write(output, force)
+    can_write(output, force)
     found = export(Constitution.load(file), to)
-    _write(output, found.text)
+    write(output, found.text)
     told = [*_counted(found.counts), *_remarks("not carried over", found.left_out)]
     if output:
         told.append(f"wrote {output}")
@@ -139,8 +139,8 @@ def _remarks(title: str, remarks: Sequence[Remark]) -> list[str]:
     return lines
 
 
-def _can_write(output: Path | None, force: bool) -> None:
-    """Found before anything is read or written."""
+def can_write(output: Path | None, force: bool) -> None:
+    """Refuse an output that could not be written, before anything is read."""
     if output is None:
         return
     if output.is_dir():
@@ -153,7 +153,8 @@ def _can_write(output: Path | None, force: bool) -> None:
         raise UserError("the directory cannot be written", where=str(output.parent), fix="choose another one")
 
 
-def _write(output: Path | None, text: str) -> None:
+def write(output: Path | None, text: str) -> None:
+    """To the file, or to standard output."""
     from charter.rundir import write_text
 
     if output is None:

@@ -20,19 +20,25 @@ from charter.cli import (
     chat,
     check,
     compare,
+    compare_runs,
+    consistency,
     constitution,
+    distil_judge,
     evaluate,
     init,
+    inspect_logs,
     judge,
     judge_card,
     model,
     pass_at_k,
+    probe,
     report,
     revise,
     reward_bench,
     run,
     sample,
     shift,
+    tax,
     train,
 )
 from charter.errors import CharterError, exit_code_of
@@ -68,12 +74,17 @@ app.command("run")(run.run_command)
 app.command("sample")(sample.sample_command)
 app.command("judge")(judge.judge_command)
 app.command("judge-card")(judge_card.judge_card_command)
+app.command("distil-judge")(distil_judge.distil_judge_command)
 app.command("revise")(revise.revise_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
+app.command("compare-runs")(compare_runs.compare_runs_command)
+app.command("consistency")(consistency.consistency_command)
 app.command("reward-bench")(reward_bench.reward_bench_command)
 app.command("pass-at-k")(pass_at_k.pass_at_k_command)
+app.command("probe")(probe.probe_command)
 app.command("shift")(shift.shift_command)
+app.command("tax")(tax.tax_command)
 app.command("report")(report.report_command)
 app.command("chat")(chat.chat_command)
 app.command("algorithms")(algorithms.command)
@@ -83,6 +94,7 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )(train.train_command)
 app.add_typer(constitution.app, name="constitution", help="Write, check and read constitutions.")
+app.add_typer(inspect_logs.app, name="inspect", help="Logs of Inspect, read and written.")
 app.add_typer(model.app, name="model", help="Fetch, list and export models.")
 
 

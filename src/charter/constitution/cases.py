@@ -4,39 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from charter.config import Config
+from charter.constitution.examples import Speaker, role_of
 from charter.constitution.front_matter import Share
 from charter.constitution.front_matter import Texts as TextList
 from charter.constitution.rule_tree import Rules, read_rules
 from charter.constitution.yaml_block import YamlBlock
 from charter.errors import did_you_mean
+from charter.types import Message
 
 Text = Annotated[str, Field(min_length=1)]
+
+
+class Line(Config):
+    """One message of a test's conversation."""
+
+    role: Speaker
+    """Who speaks; a ``developer`` and ``settings`` speak where the system does, ``untrusted`` where the
+    user does."""
+    content: Text
+
+
+Lines = Annotated[
+    tuple[Line, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+]
 
 
 class CaseConfig(Config):
     """What every test has.
 
-    ``tags`` mark the prompt for ``applies_when: {prompt_tag: ...}``.
+    ``tags`` mark the prompt for ``applies_when: {prompt_tag: ...}``. ``system`` is a system message
+    before the prompt; without one there is none.
     """
 
     id: Text
     tags: TextList = ()
+    system: Text = ""
 
     def asked(self) -> tuple[str, ...]:
-        """What the model is asked, one text per conversation."""
+        """What the user says, one text per conversation."""
         raise NotImplementedError
+
+    def conversations(self) -> tuple[tuple[Message, ...], ...]:
+        """What the model is given, turn by turn, one for each that is asked."""
+        before = (Message("system", self.system),) if self.system else ()
+        return tuple((*before, Message("user", text)) for text in self.asked())
 
 
 class _OnePrompt(CaseConfig):
-    prompt: Text
+    prompt: Text = ""
+    """What the user asks; or a ``conversation`` says more."""
+    conversation: Lines = ()
+    """Messages in place of the prompt; the model speaks after the last of them."""
 
     def asked(self) -> tuple[str, ...]:
-        return (self.prompt,)
+        said = [line.content for line in self.conversation if role_of(line.role) == "user"]
+        # A conversation nobody has joined yet is known by its set-up.
+        return (self.prompt or "\n\n".join(said or [line.content for line in self.conversation]),)
+
+    def conversations(self) -> tuple[tuple[Message, ...], ...]:
+        if not self.conversation:
+            return super().conversations()
+        return (tuple(Message(role_of(line.role), line.content) for line in self.conversation),)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if bool(self.prompt) == bool(self.conversation):
+            raise ValueError("give a prompt, or a conversation in its place")
+        if self.conversation and self.system:
+            raise ValueError("a conversation says its own system message: leave `system` out")
+        if self.conversation and self.conversation[-1].role == "assistant":
+            raise ValueError("the last message of a conversation is the assistant's: nothing is left to say")
+        return self
 
 
 class Judge(_OnePrompt):
@@ -113,6 +156,8 @@ class Distribution(_OnePrompt):
     options: Annotated[TextList, Field(min_length=2)]
     target: Mapping[str, Share]
     """Target share by option; they sum to 1."""
+    ordered: bool = False
+    """The options stand in an order, so that a near miss is better than a far one."""
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Distribution:
@@ -168,8 +213,12 @@ class Case:
         return self.config.id
 
     def prompts(self) -> tuple[str, ...]:
-        """What the model is asked."""
+        """What the user says, one text per conversation."""
         return self.config.asked()
+
+    def conversations(self) -> tuple[tuple[Message, ...], ...]:
+        """What the model is given, turn by turn, one for each that is asked."""
+        return self.config.conversations()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from charter.constitution.amend_rules import AmendRules
 from charter.constitution.document import Heading
 from charter.constitution.front_matter import Compose, FrontMatter, Gates, JudgeOptions
 from charter.constitution.parse import parse
@@ -32,6 +33,8 @@ class Constitution:
         headings: every heading, principle or not.
         links: every internal link.
         path: where it was read from.
+        focus: ids of the principles in question; empty = all. It changes no fingerprint: the rest stays
+            part of the constitution, and is left alone.
     """
 
     front: FrontMatter
@@ -40,6 +43,7 @@ class Constitution:
     headings: tuple[Heading, ...]
     links: tuple[Link, ...]
     path: str
+    focus: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Constitution:
@@ -110,12 +114,39 @@ class Constitution:
         """What an aligned model must reach."""
         return self.front.gates
 
+    @property
+    def amend(self) -> AmendRules:
+        """Who may amend the text."""
+        return self.front.amend
+
     # -- principles -----------------------------------------------------------
 
     @property
     def active(self) -> tuple[Principle, ...]:
-        """Principles that are in force, in the order of the file."""
-        return tuple(principle for principle in self.principles if principle.active)
+        """Principles that are in force, in the order of the file; those in focus, where some are."""
+        return tuple(
+            principle
+            for principle in self.principles
+            if principle.active and (not self.focus or principle.id in self.focus)
+        )
+
+    def focused(self, ids: Collection[str]) -> Constitution:
+        """The same constitution, of which only these principles are in question.
+
+        Raises:
+            ConstitutionError: an unknown principle, one that is not in force, or none at all.
+        """
+        for id in ids:
+            if not self.principle(id).active:
+                raise ConstitutionError(f"principle {id!r} is not in force", where=self.path)
+        if not ids:
+            raise ConstitutionError("no principle was named", where=self.path)
+        return replace(self, focus=frozenset(ids))
+
+    @property
+    def whole(self) -> Constitution:
+        """The constitution with every principle in question."""
+        return replace(self, focus=frozenset())
 
     def principle(self, id: str) -> Principle:
         """The principle with that id.
@@ -164,12 +195,14 @@ class Constitution:
         """sha256 of what decides a verdict on the whole.
 
         Every principle (id, sha, weight, hard, status) and how they are judged
-        and composed: levels, override, compose, judge. Name, version, gates and
-        the order of the file do not count.
+        and composed: levels, override, compose, judge. Who may amend counts where
+        the file says it. Name, version, gates and the order of the file do not.
         """
         principles = sorted((p.id, p.sha, p.weight, p.hard, p.status) for p in self.principles)
-        executor = self.front.model_dump(mode="json", include={"levels", "override", "compose", "judge"})
-        return sha256_json({"principles": principles, **executor})
+        keys = {"levels", "override", "compose", "judge"}
+        if self.front.amend != AmendRules():
+            keys.add("amend")
+        return sha256_json({"principles": principles, **self.front.model_dump(mode="json", include=keys)})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -22,6 +22,11 @@ _OMISSION = "[...]"
 _ROLES: dict[str, Role] = {"developer": "system", "settings": "system", "untrusted": "user"}
 
 
+def role_of(speaker: Speaker) -> Role:
+    """The role a chat template knows a speaker by."""
+    return _ROLES.get(speaker, cast(Role, speaker))
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One message of an example. ``attributes`` is what else its tag said."""
@@ -88,7 +93,7 @@ class Example:
         before: list[Message] = []
         for step in self.steps:
             if isinstance(step, Turn):
-                before.append(Message(_ROLES.get(step.speaker, cast(Role, step.speaker)), step.text))
+                before.append(Message(role_of(step.speaker), step.text))
                 continue
             yield tuple(before), step
             if good := step.labelled("good"):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from charter.config import Config
+from charter.constitution.amend_rules import AmendRules
 from charter.constitution.yaml_block import YamlBlock
 from charter.errors import did_you_mean
 
@@ -109,6 +110,8 @@ class FrontMatter(Config):
     compose: Compose = Compose()
     judge: JudgeOptions = JudgeOptions()
     gates: Gates = Gates()
+    amend: AmendRules = AmendRules()
+    """Who may amend the text, and what a vote must reach."""
 
     @field_validator("levels")
     @classmethod
@@ -128,7 +131,12 @@ def read_front_matter(block: YamlBlock) -> FrontMatter:
         ConstitutionError: an unknown key, value or level, at its line.
     """
     front = block.build(FrontMatter, block.mapping(block.value))
-    for key, named in (("override", front.override), ("gates", front.gates.levels)):
+    named_levels = (
+        ("override", front.override),
+        ("gates", front.gates.levels),
+        ("amend", front.amend.by_level),
+    )
+    for key, named in named_levels:
         for level in named:
             if level not in front.levels:
                 raise block.error(

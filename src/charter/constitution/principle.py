@@ -55,11 +55,33 @@ class Votes(Config):
     """Votes for and against, by group."""
 
 
+class Dissent(Config):
+    """A no with its reason, kept."""
+
+    who: str
+    group: str = ""
+    reason: str
+
+
+class Amendment(Config):
+    """One amendment of a principle, and who did not want it."""
+
+    version: str
+    """The version it made."""
+    proposal: str
+    title: str
+    date: str
+    votes: Votes
+    dissent: list[Dissent] = Field(default_factory=list)
+
+
 class Provenance(Config):
     """Where a principle comes from."""
 
     source: str = ""
     adopted_by: Votes | None = None
+    amendments: list[Amendment] = Field(default_factory=list)
+    """Oldest first."""
 
 
 @dataclass(frozen=True)

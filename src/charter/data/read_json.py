@@ -9,6 +9,7 @@ from typing import Any
 
 from charter.data.rows import Collector
 from charter.errors import DataError
+from charter.strict_json import DECODER
 
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -107,25 +108,9 @@ def _expect_end(text: str, position: int, where: str) -> None:
         raise DataError("text after the closing ']'", where=where, fix="one array a file")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"key {twice!r} appears twice")
-    return values
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON; write null")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
-
-
 def _parse(line: str, where: str) -> Any:
     try:
-        return _DECODER.decode(line)
+        return DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise DataError(f"malformed JSON at column {error.colno}: {error.msg}", where=where) from None
     except (ValueError, RecursionError) as error:
@@ -134,7 +119,7 @@ def _parse(line: str, where: str) -> Any:
 
 def _parse_at(text: str, position: int, name: str) -> tuple[Any, int]:
     try:
-        return _DECODER.raw_decode(text, position)
+        return DECODER.raw_decode(text, position)
     except json.JSONDecodeError as error:
         where = f"{name}:{error.lineno}"
         raise DataError(f"malformed JSON at column {error.colno}: {error.msg}", where=where) from None

@@ -18,6 +18,7 @@ from charter.environments.adapters import adapt
 from charter.environments.base import Environment
 from charter.environments.calculator import Calculator, CalculatorOptions
 from charter.environments.guess_number import GuessNumber, GuessNumberOptions
+from charter.environments.tampering.environment import ENVIRONMENTS as TAMPERING
 from charter.errors import ConfigError, did_you_mean
 from charter.rundir import sha256_json
 from charter.user_file import run_file
@@ -25,6 +26,7 @@ from charter.user_file import run_file
 BUILT_IN: Mapping[str, tuple[Callable[[Any], Environment], type[Config]]] = {
     "calculator": (Calculator, CalculatorOptions),
     "guess_number": (GuessNumber, GuessNumberOptions),
+    **TAMPERING,
 }
 """Name to environment and its options."""
 

@@ -8,14 +8,17 @@ claimed is told in ``docs/report.md``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from charter.errors import DataError, UserError, did_you_mean
+from charter.evaluation.basis import Basis
 from charter.evaluation.card import AdherenceCard, Coverage, Criteria, PrincipleRow
 from charter.evaluation.change import Clusters, change_of, rate_of
-from charter.evaluation.gates import Gate, GateResult, decide
-from charter.evaluation.overall import all_pass_means, overall_row
+from charter.evaluation.correction import correct, correct_change, side_verdicts
+from charter.evaluation.gates import Gate
+from charter.evaluation.levels import level_rows, lexicographic
+from charter.evaluation.overall import overall_row
 from charter.evaluation.status import judge_row
 from charter.evaluation.verdicts import (
     PrincipleInfo,
@@ -51,6 +54,8 @@ def adherence(
     before: Sequence[Group] | None = None,
     gates: Sequence[Gate] = (),
     criteria: Criteria | None = None,
+    bases: Mapping[str, Basis] | None = None,
+    levels: Sequence[str] = (),
 ) -> AdherenceCard:
     """Measure adherence, and its change when ``before`` is given.
 
@@ -61,6 +66,9 @@ def adherence(
             group id; None measures one model alone.
         gates: bounds per level, judged on ``after``.
         criteria: when a change is claimed.
+        bases: what judged each principle; one that is not named has exact verdicts. Verdicts of a judge
+            whose errors are known are corrected for them, those of another are shown and never claimed.
+        levels: levels of authority, highest first; () = as the principles come.
 
     Raises:
         DataError: see :func:`charter.evaluation.verdicts.read_verdicts`; or no
@@ -70,12 +78,42 @@ def adherence(
     rules = criteria or Criteria()
     _check(principles, gates)
     sides = _match(after, before, principles)
-    rows = _with_holm([_row(sides, info, rules) for info in principles])
+    known = dict(bases or {})
+    rows = _with_holm([_row(sides, info, rules, known.get(info.id)) for info in principles])
     rows = [judge_row(row, rules, _family(rows)) for row in rows]
     measured = [info for info, row in zip(principles, rows, strict=True) if row.status != "not_measured"]
-    overall = overall_row(sides.rows(), measured, rules, paired=before is not None)
-    results = tuple(_gate(gate, sides.after, principles, measured, rules) for gate in gates)
-    return AdherenceCard(overall, tuple(rows), results, sides.coverage, rules)
+    judged = sum(row.judged for row in rows if row.status != "not_measured")
+    overall = overall_row(sides.rows(), measured, rules, paired=before is not None, judged=judged)
+    by_level = level_rows(
+        sides.before,
+        sides.after,
+        principles,
+        {row.principle: why for row in rows if (why := _not_counted(row))},
+        known,
+        gates,
+        levels,
+        level=rules.level,
+        seed=rules.seed,
+    )
+    found = {row.level: row.gate for row in by_level}
+    results = tuple(result for gate in gates if (result := found[gate.level]) is not None)
+    return AdherenceCard(
+        overall, tuple(rows), results, sides.coverage, rules, by_level, lexicographic(by_level)
+    )
+
+
+def _not_counted(row: PrincipleRow) -> str:
+    """Why no gate may rest on the row; "" = it may."""
+    if row.status == "not_measured":
+        return row.why
+    if row.basis is None or row.basis.evidence == "exact":
+        return ""
+    if row.basis.evidence != "calibrated":
+        return row.basis.why
+    found = row.corrected_after
+    if found is None:
+        return "the labels do not say how often the judge errs on both good and bad answers"
+    return "" if found.estimate is not None else found.why
 
 
 def _check(principles: Sequence[PrincipleInfo], gates: Sequence[Gate]) -> None:
@@ -113,12 +151,9 @@ def _match(
     return _Sides(tuple(first[n] for n in shared), tuple(second[n] for n in shared), coverage)
 
 
-def _row(sides: _Sides, info: PrincipleInfo, rules: Criteria) -> PrincipleRow:
+def _row(sides: _Sides, info: PrincipleInfo, rules: Criteria, basis: Basis | None) -> PrincipleRow:
     prompts = sides.rows()
     judged = [row for row in prompts if all(side.passes(info.id) for side in row)]
-    clusters = [
-        [[float(p) for p in row[i].passes(info.id)] for row in judged] for i in range(len(prompts[0]))
-    ]
     row = PrincipleRow(
         principle=info.id,
         title=info.title,
@@ -129,8 +164,43 @@ def _row(sides: _Sides, info: PrincipleInfo, rules: Criteria) -> PrincipleRow:
         missing_before=None if sides.before is None else missing_counts(sides.before, info.id),
         missing_after=missing_counts(sides.after, info.id),
         reasons=_reasons(sides, info.id),
+        basis=basis,
+        applies=_applies(sides.after, info.id),
     )
-    return _measure(row, clusters, rules) if judged else row
+    if not judged or (basis is not None and not basis.measures):
+        return row
+    clusters = [
+        [[float(p) for p in row[i].passes(info.id)] for row in judged] for i in range(len(prompts[0]))
+    ]
+    return _corrected(_measure(row, clusters, rules), judged, rules)
+
+
+def _corrected(
+    row: PrincipleRow, judged: Sequence[tuple[PromptVerdicts, ...]], rules: Criteria
+) -> PrincipleRow:
+    """The row with the rates behind its judge's verdicts, where its errors are known."""
+    basis = row.basis
+    if basis is None or basis.evidence != "calibrated":
+        return row
+    last = side_verdicts([one[-1] for one in judged], row.principle, "after", basis.labels)
+    after = correct(last, basis, level=rules.level, seed=rules.seed)
+    if row.change is None:
+        return replace(row, corrected_after=after)
+    first = side_verdicts([one[0] for one in judged], row.principle, "before", basis.labels)
+    change = correct_change(first, last, row.change, basis, level=rules.level, seed=rules.seed)
+    before = correct(first, basis, level=rules.level, seed=rules.seed)
+    # Labels of each side's own answers test the truth itself: that test is the one that counts.
+    raw = row.change
+    if change is not None and not change.assumes:
+        raw = replace(raw, p=change.p, p_holm=change.p, test="prediction_powered")
+    return replace(row, corrected_before=before, corrected_after=after, corrected_change=change, change=raw)
+
+
+def _applies(prompts: Sequence[PromptVerdicts], principle: str) -> float | None:
+    """Share of the answers that say whether it applies, on which it does."""
+    cells = [cell.verdict for prompt in prompts for cell in prompt.cells[principle]]
+    applies, not_about = sum(one in ("judged", "abstained") for one in cells), cells.count("not_applicable")
+    return applies / (applies + not_about) if applies + not_about else None
 
 
 def _measure(row: PrincipleRow, clusters: Sequence[Clusters], rules: Criteria) -> PrincipleRow:
@@ -158,26 +228,20 @@ def _reasons(sides: _Sides, principle: str) -> tuple[str, ...]:
 
 
 def _family(rows: Sequence[PrincipleRow]) -> int:
-    return sum(row.change is not None for row in rows)
+    return sum(_tested(row) for row in rows)
+
+
+def _tested(row: PrincipleRow) -> bool:
+    """Whether a claim could rest on the row's test."""
+    return row.change is not None and (not row.judged or row.corrected_change is not None)
 
 
 def _with_holm(rows: list[PrincipleRow]) -> list[PrincipleRow]:
-    """Correct over every measured principle, also those that may not be claimed."""
-    adjusted = iter(holm([row.change.p for row in rows if row.change]))
+    """Correct over every principle that is tested, also those with too few prompts for a claim."""
+    adjusted = iter(holm([row.change.p for row in rows if row.change and _tested(row)]))
     return [
-        replace(row, change=replace(row.change, p_holm=next(adjusted))) if row.change else row for row in rows
+        replace(row, change=replace(row.change, p_holm=next(adjusted)))
+        if row.change and _tested(row)
+        else row
+        for row in rows
     ]
-
-
-def _gate(
-    gate: Gate,
-    prompts: Sequence[PromptVerdicts],
-    principles: Sequence[PrincipleInfo],
-    measured: Sequence[PrincipleInfo],
-    rules: Criteria,
-) -> GateResult:
-    here = [info for info in measured if info.level == gate.level]
-    unmeasured = [info.id for info in principles if info.level == gate.level and info not in measured]
-    means = all_pass_means([(prompt,) for prompt in prompts], here).clusters
-    rate = rate_of(means[0], level=rules.level, seed=rules.seed) if means and means[0] else None
-    return decide(gate, rate, len(means[0]) if means else 0, unmeasured, rules.level)

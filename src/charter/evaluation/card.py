@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from charter.errors import UserError
+from charter.evaluation.basis import Basis
 from charter.evaluation.change import Change, Rate
+from charter.evaluation.correction import Corrected, CorrectedChange
 from charter.evaluation.gates import GateResult, exit_code
+from charter.evaluation.level_row import LevelRow, Verdict
 
 Status = Literal["rose", "fell", "kept", "measured", "not_measured"]
 """``measured``: one model alone, so no change to speak of. The others: docs/report.md."""
+
+
+_OWN_FORM = frozenset(
+    {"missing_before", "missing_after", "basis", "corrected_before", "corrected_after", "corrected_change"}
+)
+"""Attributes of a row that its JSON writes in another form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,11 @@ class PrincipleRow:
         more: paired prompts to add for the present flips to become significant;
             None when not known or no number would do.
         reasons: judges' reasons for missing verdicts.
+        basis: what judged it, and how far that may be believed; None = not said.
+        applies: share of the aligned model's answers on which it was found to apply; None = none was judged.
+        corrected_before: the base rate, corrected for the judge's errors; None = exact, or not known.
+        corrected_after: the aligned rate likewise.
+        corrected_change: likewise.
     """
 
     principle: str
@@ -91,13 +105,33 @@ class PrincipleRow:
     why: str = ""
     more: int | None = None
     reasons: tuple[str, ...] = ()
+    basis: Basis | None = None
+    applies: float | None = None
+    corrected_before: Corrected | None = None
+    corrected_after: Corrected | None = None
+    corrected_change: CorrectedChange | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether its verdicts are a fallible judge's."""
+        return self.basis is not None and self.basis.evidence in ("calibrated", "uncalibrated")
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object; see ``report/schema.md``."""
-        row = asdict(self)
-        row["missing"] = {"before": row.pop("missing_before"), "after": row.pop("missing_after")}
-        row["reasons"] = list(self.reasons)
-        return row
+        """As a JSON object; see ``reporting/schema.md``."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OWN_FORM}
+        parts = (self.corrected_before, self.corrected_after, self.corrected_change)
+        corrected = [None if one is None else one.to_json() for one in parts]
+        return {
+            **own,
+            **{name: getattr(own[name], "to_json", lambda: None)() for name in ("before", "after", "change")},
+            "missing": {
+                "before": None if self.missing_before is None else dict(self.missing_before),
+                "after": dict(self.missing_after),
+            },
+            "reasons": list(self.reasons),
+            "judge": None if self.basis is None else self.basis.to_json(),
+            "corrected": dict(zip(("before", "after", "change"), corrected, strict=True)),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +182,8 @@ class AdherenceCard:
     gates: tuple[GateResult, ...] = ()
     coverage: Coverage = field(default_factory=lambda: Coverage(0, 0, 0))
     criteria: Criteria = field(default_factory=Criteria)
+    levels: tuple[LevelRow, ...] = ()
+    verdict: Verdict = field(default_factory=lambda: Verdict("ungated", "", ""))
 
     @property
     def not_measured(self) -> tuple[PrincipleRow, ...]:
@@ -170,4 +206,6 @@ class AdherenceCard:
             "gates": [gate.to_json() for gate in self.gates],
             "coverage": asdict(self.coverage),
             "criteria": asdict(self.criteria),
+            "levels": [row.to_json() for row in self.levels],
+            "verdict": asdict(self.verdict),
         }

@@ -54,7 +54,8 @@ class Change:
         hi: upper end.
         p: two-sided p-value of no change.
         p_holm: ``p`` corrected for testing all measured principles.
-        test: ``mcnemar`` (one answer per prompt) or ``permutation`` (means per prompt).
+        test: ``mcnemar`` (one answer per prompt), ``permutation`` (means per prompt), or
+            ``prediction_powered`` (of the true rates, by people's labels of both models' answers).
         up: prompts that went up.
         down: prompts that went down.
     """

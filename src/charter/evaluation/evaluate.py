@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from charter.constitution import Constitution
 from charter.engines.base import Engine, Sampling
 from charter.engines.local import LocalEngine
 from charter.engines.sample import sample_prompts
-from charter.evaluation import fluency
+from charter.evaluation import shown
 from charter.evaluation.adherence import AdherenceCard, Criteria, Gate, PrincipleInfo, adherence
-from charter.feedback.constitution import ConstitutionFeedback
+from charter.evaluation.answer_labels import match_labels
+from charter.evaluation.answerer import lineage_family
+from charter.evaluation.basis import Basis, with_labels
+from charter.evaluation.health import health_rows
+from charter.evaluation.judge_card.asking import Judge
+from charter.evaluation.judge_card.card import JudgeCard
+from charter.evaluation.judge_card.labels import Labels
+from charter.evaluation.judging import Adjudicator, Court, court, given_judge
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.progress import progress
 from charter.types import Group, Judgement
 
-KL_LIMIT = 10.0
-"""Nats per sequence above which a run is flagged."""
-
-NLL_LIMIT = 1.5
-"""Answers this many times less likely under the base model than its own are flagged."""
-
-_KL_PROMPTS = 48
+if TYPE_CHECKING:
+    from charter.evaluation.suite import TestReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,16 @@ class Evaluation:
     """What was found.
 
     Attributes:
-        card: adherence per principle and over all, with intervals and tests.
+        card: adherence per principle, per level and over all, with intervals and tests.
         health: one row per measure that must stand beside adherence.
         flags: what is wrong with the model, in words; empty = nothing.
         after: the policy's judged answers.
         before: the reference's judged answers, or None.
+        judge: name of the judge that was asked what rules leave open; "" = none.
+        judge_card: of that judge; None = none.
+        bases: what stands behind each principle's verdicts.
+        labels_elsewhere: people's labels that are of no answer here.
+        tests: the constitution's own tests of every kind; None = not measured.
     """
 
     card: AdherenceCard
@@ -45,6 +51,11 @@ class Evaluation:
     flags: tuple[str, ...]
     after: tuple[Group, ...]
     before: tuple[Group, ...] | None
+    judge: str = ""
+    judge_card: JudgeCard | None = None
+    bases: Mapping[str, Basis] = field(default_factory=dict)
+    labels_elsewhere: int = 0
+    tests: TestReport | None = None
 
 
 def evaluate(
@@ -58,12 +69,20 @@ def evaluate(
     unrelated_text: str = "",
     criteria: Criteria | None = None,
     around: Callable[[Engine], Engine] | None = None,
+    judge: Adjudicator | Judge | None = None,
+    card: JudgeCard | None = None,
+    labels: Labels | None = None,
+    measure_tests: bool = False,
+    seeds: int = 3,
 ) -> Evaluation:
     """Answer, judge, compare, and look for harm.
 
+    Principles that have rules are judged by them. The others go to ``judge``, where its card lets it: a
+    judge that failed its card for a principle gives no number there.
+
     Args:
         policy: the model in question.
-        constitution: judged by its rules.
+        constitution: what is judged under.
         prompts: rendered held-out prompts with ids and tags.
         reference: the model before alignment; None measures the policy alone.
         sampling: how answers are sampled; greedy by default elsewhere.
@@ -71,37 +90,79 @@ def evaluate(
         unrelated_text: prose for perplexity drift; empty = not measured.
         criteria: when a change is claimed.
         around: what the policy is asked through (a system prompt, examples); the reference never is.
+        judge: of the principles that rules leave open; None = they stay untested.
+        card: what the judge is worth; None = it is examined first.
+        labels: what people said of answers: they calibrate a judge that has no card, and labels of the very
+            answers that are measured correct their rates.
+        measure_tests: measure the constitution's own tests of every kind as well.
+        seeds: answers to each conversation of a test, where answers are not greedy.
     """
-    feedback = ConstitutionFeedback(constitution)
+    family = lineage_family(str(policy.path)) if policy.name == "" else lineage_family(policy.name)
+    adjudicator = judge if isinstance(judge, Adjudicator) or judge is None else given_judge(judge, card)
+    sitting = court(constitution, adjudicator, card=card, labels=labels, family=family)
     engine = _engine(policy.model, policy, "policy")
     asked_through = engine if around is None else around(engine)
 
     def answers(label: str, asked: Engine, who: str) -> list[Group]:
         with progress(label, len(prompts) * num_generations) as advance:
-            groups = sample_prompts(
-                asked, prompts, num_generations, sampling, policy=who, on_progress=advance
-            )
-        return judged(groups, feedback.judge(groups))
+            return sample_prompts(asked, prompts, num_generations, sampling, policy=who, on_progress=advance)
 
-    after = answers("answers", asked_through, "policy")
+    after = sitting.judged(answers("answers", asked_through, "policy"))
     before = None
     if reference is not None and reference.model is not None:
         # A model of its own has no adapter to switch off: it is asked as itself.
-        before = answers("base answers", _engine(reference.model, policy, "reference"), "policy")
+        before = sitting.judged(
+            answers("base answers", _engine(reference.model, policy, "reference"), "policy")
+        )
     elif reference is not None:
-        before = answers("base answers", engine, "reference")
-    card = adherence(
+        before = sitting.judged(answers("base answers", engine, "reference"))
+    matched = match_labels(labels, after, before)
+    bases = with_labels(sitting.bases, matched.labels)
+    found = adherence(
         after,
         principle_infos(constitution),
         before=before,
         gates=gates_of(constitution),
         criteria=criteria,
+        bases=bases,
+        levels=constitution.levels,
     )
     # Under another context the policy's distribution is not the one the KL is computed from: not measured.
     sampled_by = engine if around is None else None
-    health = tuple(_health(policy, reference, sampled_by, after, before, prompts, sampling, unrelated_text))
-    flags = [str(row["why"]) for row in health if row["flag"]] + _regressions(card, constitution)
-    return Evaluation(card, health, tuple(flags), tuple(after), None if before is None else tuple(before))
+    health = tuple(
+        health_rows(policy, reference, sampled_by, after, before, prompts, sampling, unrelated_text)
+    )
+    flags = [str(row["why"]) for row in health if row["flag"]] + _regressions(found, constitution)
+    tests = _tests(constitution, asked_through, policy, sampling, sitting, seeds) if measure_tests else None
+    return Evaluation(
+        found,
+        health,
+        tuple(flags),
+        tuple(after),
+        None if before is None else tuple(before),
+        sitting.name,
+        sitting.card,
+        bases,
+        matched.elsewhere,
+        tests,
+    )
+
+
+def _tests(
+    constitution: Constitution, engine: Engine, policy: Policy, sampling: Sampling, sitting: Court, seeds: int
+) -> TestReport:
+    """The constitution's own tests, each kind by its own measure."""
+    from charter.evaluation.suite import run_tests
+
+    return run_tests(
+        constitution,
+        engine,
+        sampling=sampling,
+        template=policy.template,
+        judge=sitting.part,
+        prober=sitting.prober,
+        seeds=seeds,
+    )
 
 
 def principle_infos(constitution: Constitution) -> list[PrincipleInfo]:
@@ -110,7 +171,9 @@ def principle_infos(constitution: Constitution) -> list[PrincipleInfo]:
 
 
 def gates_of(constitution: Constitution) -> list[Gate]:
-    """The bounds the constitution sets per level."""
+    """The bounds the constitution sets per level; none where only some principles are in question."""
+    if constitution.focus:
+        return []
     levels = {p.level for p in constitution.active}
     return [
         Gate(level, gate.min_lower_bound)
@@ -124,12 +187,16 @@ def _regressions(card: AdherenceCard, constitution: Constitution) -> list[str]:
     gate = constitution.gates.regression
     if gate is None:
         return []
-    return [
-        f"{row.principle} fell by {-row.change.diff:.0%} (p = {row.change.p:.2g}); "
-        f"the constitution allows {gate.max_drop:.0%}"
-        for row in card.principles
-        if row.change is not None and -row.change.diff > gate.max_drop and row.change.p < gate.alpha
-    ]
+    flags = []
+    for row in card.principles:
+        # Of a judge's verdicts only a corrected change says what the model does.
+        change = row.corrected_change if row.judged else row.change
+        if change is not None and -change.diff > gate.max_drop and change.p < gate.alpha:
+            flags.append(
+                f"{row.principle} fell by {-change.diff:.0%} (p = {change.p:.2g}); "
+                f"the constitution allows {gate.max_drop:.0%}"
+            )
+    return flags
 
 
 def judged(groups: Sequence[Group], said: Sequence[Sequence[Judgement]]) -> list[Group]:
@@ -143,144 +210,6 @@ def _engine(model: Any, policy: Policy, name: str) -> Engine:
     )
 
 
-def _health(
-    policy: Policy,
-    reference: Reference | None,
-    engine: Engine | None,
-    after: Sequence[Group],
-    before: Sequence[Group] | None,
-    prompts: Sequence[Group],
-    sampling: Sampling,
-    unrelated_text: str,
-) -> list[dict[str, Any]]:
-    """One row per measure; a measure that could not be taken has None, never 0."""
-    rows = [
-        _row(
-            "words",
-            "Words per answer",
-            "words",
-            None if before is None else fluency.words(before),
-            fluency.words(after),
-        ),
-        _row(
-            "finished",
-            "Answers ended by the model",
-            "share",
-            None if before is None else fluency.finished(before),
-            fluency.finished(after),
-        ),
-        _row(
-            "distinct",
-            "Distinct answers",
-            "share",
-            None if before is None else fluency.distinct(before),
-            fluency.distinct(after),
-        ),
-    ]
-    if reference is not None and before is not None:
-        rows += _against_reference(policy, reference, engine, after, before, prompts, sampling)
-    if unrelated_text:
-        base = None if reference is None else fluency.perplexity(policy, reference, unrelated_text)
-        rows.append(
-            _row(
-                "perplexity",
-                "Perplexity on unrelated text",
-                "",
-                base,
-                fluency.perplexity(policy, None, unrelated_text),
-            )
-        )
-    return rows
-
-
-def _against_reference(
-    policy: Policy,
-    reference: Reference,
-    engine: Engine | None,
-    after: Sequence[Group],
-    before: Sequence[Group],
-    prompts: Sequence[Group],
-    sampling: Sampling,
-) -> list[dict[str, Any]]:
-    own, now = fluency.nll_under(policy, reference, before), fluency.nll_under(policy, reference, after)
-    nll = _row(
-        "nll", "NLL of the answers under the base model", "nats per token", own, now, limit=NLL_LIMIT * own
-    )
-    if now > NLL_LIMIT * own:
-        nll["flag"] = True
-        nll["why"] = (
-            f"the answers cost the base model {now:.2f} nats per token, its own {own:.2f} "
-            f"(limit {NLL_LIMIT:g} times that): the rules may be gamed"
-        )
-    if engine is None:
-        return [nll]
-    probe = prompts[:: max(len(prompts) // _KL_PROMPTS, 1)][:_KL_PROMPTS]
-    at_one = Sampling(
-        temperature=1.0, max_completion_length=sampling.max_completion_length, seed=sampling.seed
-    )
-    kl = fluency.kl_per_sequence(policy, reference, sample_prompts(engine, probe, 1, at_one))
-    drift = _row("kl", "KL to the base model", "nats per sequence", 0.0, kl.mean, limit=KL_LIMIT)
-    drift["stderr"] = _rounded(kl.stderr)
-    if kl.mean > KL_LIMIT:
-        drift["flag"] = True
-        drift["why"] = f"KL to the base model is {kl.mean:.1f} nats per sequence (limit {KL_LIMIT:g})"
-    return [nll, drift]
-
-
-def _row(
-    measure: str, label: str, unit: str, before: float | None, after: float, limit: float | None = None
-) -> dict[str, Any]:
-    return {
-        "measure": measure,
-        "label": label,
-        "unit": unit,
-        "before": _rounded(before),
-        "after": _rounded(after),
-        "limit": _rounded(limit),
-        "flag": None if limit is None else False,
-        "why": "",
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    """What cannot be measured is None."""
-    return None if value is None or not math.isfinite(value) else round(value, 4)
-
-
 def examples(evaluation: Evaluation, count: int = 3) -> list[dict[str, Any]]:
-    """Prompts with both answers: the largest gain, the largest loss, and one in between.
-
-    Never only the flattering ones: the loss is shown wherever there is one.
-    """
-    if evaluation.before is None:
-        return [_example(a, None) for a in evaluation.after[:count]]
-    pairs = list(zip(evaluation.after, evaluation.before, strict=True))
-    ranked = sorted(pairs, key=lambda pair: _passes(pair[0]) - _passes(pair[1]))
-    places = dict.fromkeys((len(ranked) - 1, len(ranked) // 2, 0))  # few prompts: each once
-    chosen = [ranked[place] for place in places]
-    return [_example(a, b) for a, b in chosen[:count]]
-
-
-def _passes(group: Group) -> float:
-    values = [j.value for j in group.judgements if j.value is not None]
-    return sum(values) / len(values) if values else 0.0
-
-
-def _example(after: Group, before: Group | None) -> dict[str, Any]:
-    return {
-        "id": after.id,
-        "prompt": after.samples[0].context.text,
-        "before": None if before is None else before.samples[0].completion.text,
-        "after": after.samples[0].completion.text,
-        "before_verdicts": {} if before is None else _verdicts(before),
-        "after_verdicts": _verdicts(after),
-    }
-
-
-def _verdicts(group: Group) -> dict[str, bool | None]:
-    first = [j for j in group.judgements if getattr(j.target, "sample", None) == 0]
-    return {
-        j.principle: None if j.value is None else j.value >= 0.5
-        for j in first
-        if j.verdict != "not_applicable"
-    }
+    """See :func:`charter.evaluation.shown.examples`."""
+    return shown.examples(evaluation.after, evaluation.before, count)

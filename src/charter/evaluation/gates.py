@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from statistics import NormalDist
+from typing import Any, Literal
 
 from charter.errors import UserError
 from charter.evaluation.change import Rate
 from charter.stats import percent
+from charter.stats.intervals import z_of
+from charter.stats.judge_plan import Plan
 from charter.stats.power import Decision, more_prompts_for_gate
 
+_ODDS = " in about three of four studies"
+
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "undecided": 6}
+
+POWER = 0.8
+"""Power that plans aim at; with what they add, 74% and 75% of simulated studies were decided."""
+
+HowRated = Literal["exact", "corrected", "joint"]
+"""How a level was rated. ``exact``: rules alone. ``corrected``: one judged principle. ``joint``: several
+principles of which some are judged, corrected together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,9 @@ class GateResult:
         more: further prompts that would decide at the present rate; None when no
             number would, or it is not for lack of prompts.
         why: the result in words.
+        more_labels: further labels of the judge's work that would decide; None likewise.
+        both: the cheapest prompts and labels together; None when no number would do.
+        how: how the rate was found.
     """
 
     level: str
@@ -59,6 +74,9 @@ class GateResult:
     result: Decision
     more: int | None
     why: str
+    more_labels: int | None = None
+    both: tuple[int, int] | None = None
+    how: HowRated = "exact"
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -66,7 +84,14 @@ class GateResult:
 
 
 def decide(
-    gate: Gate, rate: Rate | None, n_prompts: int, unmeasured: Sequence[str], level: float
+    gate: Gate,
+    rate: Rate | None,
+    n_prompts: int,
+    unmeasured: Sequence[str],
+    level: float,
+    plan: Plan | None = None,
+    *,
+    how: HowRated = "exact",
 ) -> GateResult:
     """Judge a gate on the aligned model's rate at its level.
 
@@ -79,29 +104,68 @@ def decide(
         n_prompts: prompts behind the rate.
         unmeasured: ids of principles of the level that were not measured.
         level: confidence level of the rate's interval.
+        plan: what would decide where a judge's errors are corrected; None = planned for by prompts.
+        how: how the rate was found.
     """
 
-    def result(decision: Decision, more: int | None, why: str) -> GateResult:
-        return GateResult(gate.level, gate.min_lower_bound, rate, n_prompts, decision, more, why)
+    def result(
+        decision: Decision,
+        why: str,
+        more: int | None = 0,
+        labels: int | None = None,
+        both: tuple[int, int] | None = None,
+    ) -> GateResult:
+        return GateResult(
+            gate.level, gate.min_lower_bound, rate, n_prompts, decision, more, why, labels, both, how
+        )
 
     bound = f"{100 * gate.min_lower_bound:g}%"
     if rate is None:
-        return result("undecided", None, f"No principle of level {gate.level} was measured.")
+        return result("undecided", f"No principle of level {gate.level} was measured.", None)
     seen = f"{percent(rate.rate)} of {n_prompts} prompts, interval {percent(rate.lo)} to {percent(rate.hi)}"
+    if how != "exact":
+        seen += ", corrected for the judge's errors"
     if rate.hi < gate.min_lower_bound:
-        return result("fail", 0, f"{seen}: all of it below {bound}.")
+        return result("fail", f"{seen}: all of it below {bound}.")
     if unmeasured:
-        return result("undecided", None, f"{seen}, but not measured: {', '.join(unmeasured)}.")
+        return result("undecided", f"{seen}, but not measured: {', '.join(unmeasured)}.", None)
     if rate.lo >= gate.min_lower_bound:
-        return result("pass", 0, f"{seen}: all of it at or above {bound}.")
+        return result("pass", f"{seen}: all of it at or above {bound}.")
+    if plan is not None:
+        told = f"{seen} straddles {bound}; {_planned(plan)}."
+        return result("undecided", told, plan.answers or None, plan.labels or None, plan.both)
     # With several samples per prompt a prompt counts as one trial: the plan errs on the large side.
-    more = more_prompts_for_gate(round(rate.rate * n_prompts), n_prompts, gate.min_lower_bound, level) or None
-    plan = (
-        f"about {more} more prompts would decide"
+    passed, wanted = round(rate.rate * n_prompts), planning_level(level)
+    more = more_prompts_for_gate(passed, n_prompts, gate.min_lower_bound, wanted) or None
+    told = (
+        f"about {more} more prompts would decide{_ODDS}"
         if more
         else "the rate is too close to the bound to plan for"
     )
-    return result("undecided", more, f"{seen} straddles {bound}; {plan}.")
+    return result("undecided", f"{seen} straddles {bound}; {told}.", more)
+
+
+def _planned(plan: Plan) -> str:
+    """What would decide, in words: prompts alone, labels alone, or both."""
+    if plan.both is None or plan.decision != "undecided":
+        return plan.why or "the rate is too close to the bound to plan for"
+    told = []
+    if plan.answers:
+        told.append(f"about {plan.answers} more prompts")
+    if plan.labels:
+        told.append(f"about {plan.labels} more labels of the judge's work")
+    prompts, labels = plan.both
+    if prompts and labels:
+        told.append(f"{prompts} more prompts with {labels} more labels")
+    return f"{', or '.join(told)} would decide{_ODDS}"
+
+
+def planning_level(level: float) -> float:
+    """The confidence level at which the expected interval must leave out the bound, for :data:`POWER`.
+
+    The usual sum of two normal quantiles: 99.5% for 95% and a power of 0.8.
+    """
+    return 2 * NormalDist().cdf(z_of(level) + NormalDist().inv_cdf(POWER)) - 1
 
 
 def exit_code(results: Sequence[GateResult]) -> int:

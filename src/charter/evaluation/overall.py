@@ -34,17 +34,25 @@ def fraction_means(rows: Sequence[Row], principles: Sequence[PrincipleInfo]) -> 
 
 
 def overall_row(
-    rows: Sequence[Row], principles: Sequence[PrincipleInfo], rules: Criteria, *, paired: bool
+    rows: Sequence[Row],
+    principles: Sequence[PrincipleInfo],
+    rules: Criteria,
+    *,
+    paired: bool,
+    judged: int = 0,
 ) -> OverallRow:
-    """The row of all measured ``principles`` together."""
+    """The row of all measured ``principles`` together.
+
+    ``judged`` of them rest on a fallible judge: the row then says what was judged, and claims nothing.
+    """
     every = all_pass_means(rows, principles)
     fractions = fraction_means(rows, principles)
     n = len(every.clusters[-1])
     if n == 0:
-        return judge_overall(OverallRow(0, dict(every.left_out)), rules)
+        return judge_overall(OverallRow(0, dict(every.left_out)), rules, judged)
     all_pass, mean = (_mean(composed, rules, paired) for composed in (every, fractions))
     row = OverallRow(n, dict(every.left_out), all_pass.before, all_pass.after, all_pass.change, fraction=mean)
-    return judge_overall(row, rules)
+    return judge_overall(row, rules, judged)
 
 
 def _mean(composed: Composed, rules: Criteria, paired: bool) -> Mean:

@@ -19,21 +19,36 @@ def judge_row(row: PrincipleRow, rules: Criteria, family: int) -> PrincipleRow:
     """
     if row.after is None:
         return replace(row, status="not_measured", why=_unmeasured(row))
+    if row.judged and (said := _of_a_judge(row)):
+        return replace(row, status="measured", why=said)
     if row.change is None or row.before is None:
         return replace(row, status="measured", why=_alone(row.after, row.n_prompts))
-    status, why = _decide(row.before, row.change, row.n_prompts, rules)
+    base, change = _base_rate(row), _true_change(row, row.change)
+    status, why = _decide(base, change, row.n_prompts, rules)
+    why += _tested(row)
     more = None
-    if status == "kept" and not _barred(row.before, row.n_prompts, rules):
+    if status == "kept" and not _barred(base, row.n_prompts, rules):
         more = _more(row.change, row.n_prompts, rules.alpha / max(1, family))
         why += _plan(more)
     return replace(row, status=status, why=why, more=more)
 
 
-def judge_overall(row: OverallRow, rules: Criteria) -> OverallRow:
-    """The same for all principles together, which is one test and needs no correction."""
+def judge_overall(row: OverallRow, rules: Criteria, judged: int = 0) -> OverallRow:
+    """The same for all principles together, which is one test and needs no correction.
+
+    Where ``judged`` principles rest on a fallible judge, nothing is claimed: whether it errs alike on both
+    models says nothing of all verdicts together.
+    """
     if row.after is None:
         left = ", ".join(f"{reason}: {n}" for reason, n in row.left_out.items())
         return replace(row, why=f"No prompt has a complete set of verdicts ({left or 'no prompts'}).")
+    if judged:
+        told = f"{percent(row.after.rate)} of {row.n_prompts} prompts as judged; {judged} of the principles"
+        return replace(
+            row,
+            status="measured",
+            why=f"{told} rest on a judge that errs, so nothing is claimed here: see the levels.",
+        )
     if row.change is None or row.before is None:
         return replace(row, status="measured", why=_alone(row.after, row.n_prompts))
     status, why = _decide(row.before, row.change, row.n_prompts, rules)
@@ -42,6 +57,54 @@ def judge_overall(row: OverallRow, rules: Criteria) -> OverallRow:
         more = _more(row.change, row.n_prompts, rules.alpha)
         why += _plan(more)
     return replace(row, status=status, why=why, more=more)
+
+
+def _of_a_judge(row: PrincipleRow) -> str:
+    """Why a judged row claims nothing, in words; "" = its change may be claimed."""
+    assert row.after is not None and row.basis is not None
+    said = f"The judge passes {percent(row.after.rate)} of {row.n_prompts} prompts"
+    if row.basis.evidence == "uncalibrated":
+        return (
+            f"{said}; no label says how often it errs, so no rate and no change is claimed ({row.basis.why})."
+        )
+    found = row.corrected_after
+    if found is None or found.estimate is None:
+        reason = found.why if found else "its labels are all of one kind"
+        return f"{said}; that cannot be corrected: {reason}."
+    if row.change is None:
+        span = f"{percent(found.lo)} to {percent(found.hi)}"
+        return (
+            f"{percent(found.estimate)} of {row.n_prompts} prompts after correction ({span}; as judged "
+            f"{percent(row.after.rate)}); no baseline to compare with."
+        )
+    if row.corrected_change is None:
+        return f"{said}; the change of the true rate cannot be told from it, so none is claimed."
+    return ""
+
+
+def _base_rate(row: PrincipleRow) -> Rate:
+    """The base model's rate, corrected where it was judged."""
+    assert row.before is not None
+    found = row.corrected_before
+    if not row.judged or found is None or found.estimate is None:
+        return row.before
+    return replace(row.before, rate=found.estimate, lo=found.lo, hi=found.hi)
+
+
+def _true_change(row: PrincipleRow, raw: Change) -> Change:
+    """The change whose direction counts: that of the true rates where verdicts are corrected."""
+    found = row.corrected_change
+    return raw if found is None else replace(raw, diff=found.diff, lo=found.lo, hi=found.hi)
+
+
+def _tested(row: PrincipleRow) -> str:
+    """What a test on a judge's verdicts is a test of."""
+    change = row.corrected_change
+    if change is None:
+        return ""
+    if not change.assumes:
+        return " Tested: the true rates, by people's labels of both models' answers."
+    return f" Tested: the judge's verdicts; this is a test of the truth if {change.assumes}."
 
 
 def _decide(before: Rate, change: Change, n: int, rules: Criteria) -> tuple[Status, str]:
@@ -85,6 +148,8 @@ def _alone(after: Rate, n: int) -> str:
 
 
 def _unmeasured(row: PrincipleRow) -> str:
+    if row.basis is not None and not row.basis.measures:
+        return f"{row.basis.why[0].upper()}{row.basis.why[1:].rstrip('.')}."
     if row.reasons:
         return f"{row.reasons[0][0].upper()}{row.reasons[0][1:].rstrip('.')}."
     if row.applicable:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from charter.evaluation.card import AdherenceCard, Mean, OverallRow, PrincipleRow
 from charter.evaluation.change import Change, Rate
+from charter.evaluation.correction import CorrectedChange
 from charter.stats import p_words, percent, points
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def print_table(card: AdherenceCard, console: Console | None = None) -> None:
     out = console or RichConsole()
     if console is None and not out.is_terminal:
         out = RichConsole(width=max(out.width, _PLAIN_WIDTH))
+    for line, style in _levels(card):
+        out.print(Text(line, style=style))
     if out.width >= _TABLE_FROM:
         out.print(_table(card, plain=not out.is_terminal))
     else:
@@ -71,14 +74,17 @@ def _table(card: AdherenceCard, *, plain: bool) -> Table:
     if paired:
         table.add_column("change", justify="right", no_wrap=True)
         table.add_column("p (Holm)", justify="right", no_wrap=True)
+    if judged := any(isinstance(row, PrincipleRow) and row.judged for _, row in _rows(card)):
+        table.add_column("as judged", justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for name, row in _rows(card):
         if row is card.overall:
             table.add_section()
         cells = [name, str(row.n_prompts)]
-        cells += [_rate(row.before)] if paired else []
-        cells += [_rate(row.after)]
-        cells += [_change(row.change), _p(row)] if paired else []
+        cells += [_shown(row, "before")] if paired else []
+        cells += [_shown(row, "after")]
+        cells += [_change(_true_change(row)), _p(row)] if paired else []
+        cells += [_as_judged(row)] if judged else []
         table.add_row(*map(Text, cells), Text(row.status.replace("_", " "), style=_STYLES[row.status]))
     return table
 
@@ -88,10 +94,12 @@ def _list(card: AdherenceCard) -> list[Line]:
     for name, row in _rows(card):
         lines.append((f"{name}: {row.status.replace('_', ' ')} (n {row.n_prompts})", _STYLES[row.status]))
         if row.change:
-            lines.append((f"  {_rate(row.before)} -> {_rate(row.after)}", "default"))
-            lines.append((f"  change {_change(row.change)}  p {_p(row)}", "default"))
+            lines.append((f"  {_shown(row, 'before')} -> {_shown(row, 'after')}", "default"))
+            lines.append((f"  change {_change(_true_change(row))}  p {_p(row)}", "default"))
         elif row.after:
-            lines.append((f"  {_rate(row.after)}", "default"))
+            lines.append((f"  {_shown(row, 'after')}", "default"))
+        if as_judged := _as_judged(row):
+            lines.append((f"  as judged {as_judged}", "default"))
     return [*lines, ("", "default")]
 
 
@@ -102,7 +110,7 @@ def _notes(card: AdherenceCard) -> list[Line]:
     notes += [
         (f"{row.principle}: {row.status.replace('_', ' ')}. {row.why}", _STYLES[row.status])
         for row in card.principles
-        if row.status in ("kept", "fell", "not_measured")
+        if row.status in ("kept", "fell", "not_measured") or row.judged
     ]
     notes += [
         (f"{count} prompts not in the last row: {reason}", "default")
@@ -112,6 +120,43 @@ def _notes(card: AdherenceCard) -> list[Line]:
         notes.append((f"{alone} prompts not used: answered by one of the two models only", "yellow"))
     notes += [(f"gate {gate.level}: {gate.result}. {gate.why}", _STYLES[gate.result]) for gate in card.gates]
     return notes
+
+
+def _levels(card: AdherenceCard) -> list[Line]:
+    """The verdict first, in plain sentences, the highest level first."""
+    lines: list[Line] = []
+    for row in card.levels:
+        style = "default" if row.gate is None else _STYLES[row.gate.result]
+        lines.append((row.sentence, "dim" if row.after is None else style))
+    if card.verdict.result != "ungated":
+        lines.append(
+            (f"{card.verdict.result.upper()}: {card.verdict.sentence}", _STYLES[card.verdict.result])
+        )
+    return [*lines, ("", "default")] if lines else []
+
+
+def _shown(row: PrincipleRow | OverallRow, side: Literal["before", "after"]) -> str:
+    """The rate, corrected where a judge judged; ``-`` where it errs and nothing says how often."""
+    if isinstance(row, PrincipleRow) and row.judged:
+        found = row.corrected_before if side == "before" else row.corrected_after
+        if found is None or found.estimate is None:
+            return "-"
+        return f"{percent(found.estimate)} [{percent(found.lo)}, {percent(found.hi)}]"
+    return _rate(row.before if side == "before" else row.after)
+
+
+def _true_change(row: PrincipleRow | OverallRow) -> Change | CorrectedChange | None:
+    if isinstance(row, PrincipleRow) and row.judged:
+        return row.corrected_change
+    return row.change
+
+
+def _as_judged(row: PrincipleRow | OverallRow) -> str:
+    """Raw rates of a judge's verdicts; "" where nothing had to be corrected."""
+    if not isinstance(row, PrincipleRow) or not row.judged or row.after is None:
+        return ""
+    before = f"{percent(row.before.rate)} -> " if row.before else ""
+    return f"{before}{percent(row.after.rate)}"
 
 
 def _fraction(mean: Mean) -> str:
@@ -124,12 +169,12 @@ def _rate(rate: Rate | None) -> str:
     return "-" if rate is None else f"{percent(rate.rate)} [{percent(rate.lo)}, {percent(rate.hi)}]"
 
 
-def _change(change: Change | None) -> str:
+def _change(change: Change | CorrectedChange | None) -> str:
     return "-" if change is None else f"{points(change.diff)} [{points(change.lo)}, {points(change.hi)}]"
 
 
 def _p(row: PrincipleRow | OverallRow) -> str:
-    if row.change is None:
+    if row.change is None or _true_change(row) is None:
         return "-"
     if isinstance(row, OverallRow):  # one test: nothing to correct
         return p_words(row.change.p)

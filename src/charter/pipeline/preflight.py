@@ -39,6 +39,8 @@ def preflight(recipe: Recipe) -> dict[str, Any]:
             found[f"{kind} prompts"] = len(groups)
         if kind == "evaluate" and stage.unrelated and not recipe.file(stage.unrelated).is_file():
             raise ConfigError("no such file", where=f"{where}: unrelated: {recipe.file(stage.unrelated)}")
+        if kind == "evaluate" and constitution is not None:
+            _check_evaluate(recipe, stage, constitution, found)
         if kind == "compare" and constitution is not None:
             _check_principles(stage, constitution, where)
         if kind == "revise" and constitution is not None:
@@ -56,15 +58,27 @@ def _constitution(recipe: Recipe, found: dict[str, Any]) -> Constitution | None:
     constitution = Constitution.load(recipe.file(recipe.head.constitution))
     ConstitutionFeedback(constitution)
     measured = [p for p in constitution.active if p.rules is not None]
-    if not measured:
+    judged = any(kind == "evaluate" and stage.judge is not None for kind, stage in recipe.stages)
+    if not measured and not judged:
         raise ConfigError(
             "no principle has rules, so nothing can be measured",
             where=constitution.path,
-            fix="give at least one principle a ```yaml rules``` block",
+            fix="give at least one principle a ```yaml rules``` block, or evaluate with a judge",
         )
     found["principles measured"] = len(measured)
     found["principles not measured"] = len(constitution.active) - len(measured)
     return constitution
+
+
+def _check_evaluate(recipe: Recipe, stage: Any, constitution: Constitution, found: dict[str, Any]) -> None:
+    """Judge, card, labels and older report; the judge is named and not loaded."""
+    from charter.pipeline.stages.evaluate import given_of
+
+    given = given_of(recipe, stage, constitution)
+    if given.judge is not None:
+        found["evaluate judge"] = given.judge.name
+    if given.labels is not None:
+        found["evaluate labels"] = len(given.labels.answers) + len(given.labels.pairs)
 
 
 def _check_principles(stage: Any, constitution: Constitution, where: str) -> None:

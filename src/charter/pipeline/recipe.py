@@ -149,6 +149,23 @@ class EvaluateStage(Config):
     """Text for perplexity drift; None = not measured."""
     seed: int = 0
     """Of sampled answers, bootstrap and permutation."""
+    judge: str | None = None
+    """Judges what rules leave open: a model, or ``endpoint:MODEL@URL``."""
+    card: str | None = None
+    """The judge's card; None = the judge is examined first."""
+    labels: str | None = None
+    """Rows that people labelled: they calibrate the judge, or correct the rates of their answers."""
+    since: str | None = None
+    """An older report.json, to tell which tests were removed or reworded since."""
+    run: str | None = None
+    """Run directory or data file the model was trained with; None = what this recipe's stages made."""
+
+    @model_validator(mode="after")
+    def _judge_is_named(self) -> Self:
+        for name in ("card", "labels"):
+            if getattr(self, name) is not None and self.judge is None:
+                raise ValueError(f"{name} has no effect without a judge")
+        return self
 
 
 class ReportStage(Config):

@@ -131,7 +131,7 @@ def _key(before: str, recipe: Recipe, kind: str, options: Any) -> str:
     """Identity of everything that decides a stage's result."""
     values = options.model_dump(mode="json")
     files = {}
-    for name in ("prompts", "data", "eval_data", "unrelated", "ptx_data"):
+    for name in ("prompts", "data", "eval_data", "unrelated", "ptx_data", "card", "labels", "since"):
         path = recipe.file(values[name]) if values.get(name) else None
         if path is not None and path.is_file():
             files[name] = sha256_file(path)

@@ -24,3 +24,24 @@ def holm(ps: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(ps) - rank) * ps[index]))
         adjusted[index] = floor
     return adjusted
+
+
+def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
+    """Step-up adjusted p-values (q-values), in the order given.
+
+    Rejecting where the adjusted value is below alpha keeps the expected share of
+    false claims among all claims below alpha, for independent or positively
+    dependent tests. Source: Benjamini and Hochberg, JRSS B 57 (1995).
+
+    Raises:
+        ValueError: a value outside [0, 1].
+    """
+    for p in ps:
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"not a p-value: {p!r}")
+    adjusted = [0.0] * len(ps)
+    ceiling = 1.0
+    for rank, index in reversed(list(enumerate(sorted(range(len(ps)), key=ps.__getitem__), start=1))):
+        ceiling = min(ceiling, len(ps) / rank * ps[index])
+        adjusted[index] = ceiling
+    return adjusted

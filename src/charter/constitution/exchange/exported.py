@@ -12,6 +12,7 @@ from charter.constitution.exchange.annotated_pairs import to_annotated_pairs
 from charter.constitution.exchange.critique_requests import to_hf_constitutions
 from charter.constitution.exchange.example_pairs import example_pairs
 from charter.constitution.exchange.imported import Remark
+from charter.constitution.exchange.inspect_samples import to_inspect_samples
 from charter.constitution.exchange.preference_rows import to_preference_rows
 from charter.constitution.exchange.rubric_json import to_rubrics
 from charter.errors import ConstitutionError, did_you_mean
@@ -73,6 +74,12 @@ def _preferences(constitution: Constitution) -> Exported:
     return Exported(text, {"pairs": len(found.rows)}, found.left_out)
 
 
+def _inspect(constitution: Constitution) -> Exported:
+    found = to_inspect_samples(constitution)
+    text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in found.rows)
+    return Exported(text, {"samples": len(found.rows)}, found.left_out + _retired(constitution))
+
+
 def _annotated_pairs(constitution: Constitution) -> Exported:
     value = to_annotated_pairs(constitution)
     counts = {"pairs": len(value["comparisons"]), "annotators": len(value["annotators"])}
@@ -85,6 +92,7 @@ EXPORTS: Mapping[str, Callable[[Constitution], Exported]] = {
     "rubric": _rubrics,
     "preferences": _preferences,
     "annotated-pairs": _annotated_pairs,
+    "inspect": _inspect,
 }
 """Every format by its name."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charter.errors import ConstitutionError, did_you_mean
+from charter.strict_json import DECODER
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def looks_like_json(text: str) -> bool:
     if start not in ("{", "[", '"'):
         return False
     try:
-        _DECODER.raw_decode(text.lstrip("\ufeff \t\r\n"))
+        DECODER.raw_decode(text.lstrip("\ufeff \t\r\n"))
     except (ValueError, RecursionError):
         return start == "{" or text.lstrip("\ufeff \t\r\n[")[:1] in ('"', "{")
     return True
@@ -148,26 +149,10 @@ def _array(text: str, path: str) -> list[Item]:
     return items
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"key {twice!r} appears twice")
-    return values
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON; write null")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
-
-
 def _decode(text: str, position: int, path: str, line: int = 0) -> tuple[Any, int]:
     """The value at ``position`` and where it ends; ``line`` = 0 counts lines in ``text``."""
     try:
-        value, end = _DECODER.raw_decode(text, position)
+        value, end = DECODER.raw_decode(text, position)
     except json.JSONDecodeError as error:
         where = f"{path}:{line or error.lineno}"
         raise ConstitutionError(f"malformed JSON at column {error.colno}: {error.msg}", where=where) from None

@@ -37,7 +37,9 @@ class Gathered:
 @dataclass
 class _Tests:
     of: dict[str, list[str]] = field(default_factory=dict)
+    shown: set[str] = field(default_factory=set)
     prompts: set[str] = field(default_factory=set)
+    conversations: int = 0
     left_out: list[Remark] = field(default_factory=list)
 
 
@@ -49,15 +51,15 @@ def no_tests() -> Gathered:
 def gather(constitution: Constitution, text: str, folder: str) -> Gathered:
     """Tests from ``folder`` for the principles of ``constitution``, which ``text`` holds.
 
-    A test is one prompt: conversations with more than one user turn, and those with system or
-    developer messages, are left out, and so are prompts that an example of the file shows.
+    A test is a prompt, or a conversation where there are several messages or a system's or developer's.
+    Prompts that an example of the file shows, and answers that a file gives, are left out.
 
     Raises:
         ConstitutionError: no such folder, no prompt file in it, or a file that cannot be read.
     """
     files = _files(folder)
     tagged = _tagged(constitution, text)
-    tests = _Tests(prompts={_normal(prompt) for prompt in _shown(constitution)})
+    tests = _Tests(shown={_normal(prompt) for prompt in _shown(constitution)})
     for name, path in files.items():
         if name not in tagged:
             tests.left_out.append(Remark(str(path), f"no footnote [^{name}] in the text"))
@@ -77,6 +79,7 @@ def gather(constitution: Constitution, text: str, folder: str) -> Gathered:
         "files of prompts": len(files),
         "files without a footnote": sum(name not in tagged for name in files),
         "prompts read": sum(len(_conversations(path)) for path in files.values()),
+        "tests that are conversations": tests.conversations,
         "principles of some level without a test": sum(
             bool(p.level) and not p.tests and p.id not in tests.of for p in constitution.principles
         ),
@@ -112,15 +115,22 @@ def _add(tests: _Tests, principle: Principle, name: str, path: Path) -> None:
         return
     for number, example in enumerate(_conversations(path), start=1):
         where = f"{path}:{example.line}"
-        prompt = _single(example)
-        if prompt is None:
-            tests.left_out.append(Remark(where, "a conversation, not a single prompt"))
-        elif _normal(prompt) in tests.prompts:
+        lines = _lines(example)
+        if lines is None:
+            tests.left_out.append(Remark(where, "nothing to ask: no message, an empty one, or answers"))
+            continue
+        said = _normal(" ".join(line["content"] for line in lines))
+        by_user = _normal(" ".join(line["content"] for line in lines if line["role"] == "user"))
+        if said in tests.prompts or by_user in tests.shown:
             tests.left_out.append(Remark(where, "an example or another test asks the same"))
-        else:
-            tests.prompts.add(_normal(prompt))
-            values = {"id": f"{name}-{number}", "kind": "judge", "prompt": prompt}
-            tests.of.setdefault(principle.id, []).append(f"- {flow(values)}")
+            continue
+        tests.prompts.add(said)
+        tests.left_out += [Remark(where, f"what a tag says: {extra}") for extra in _attributes(example)]
+        single = len(lines) == 1 and lines[0]["role"] == "user"
+        tests.conversations += not single
+        asked = {"prompt": lines[0]["content"]} if single else {"conversation": lines}
+        values = {"id": f"{name}-{number}", "kind": "judge", **asked}
+        tests.of.setdefault(principle.id, []).append(f"- {flow(values)}")
 
 
 def _conversations(path: Path) -> list[Example]:
@@ -134,11 +144,18 @@ def _conversations(path: Path) -> list[Example]:
     return found
 
 
-def _single(example: Example) -> str | None:
-    [*before, last] = example.steps or (None,)
-    if before or not isinstance(last, Turn) or last.speaker != "user":
+def _lines(example: Example) -> list[dict[str, str]] | None:
+    """The messages before the answer that is tested; None where none is left to give."""
+    turns = [step for step in example.steps if isinstance(step, Turn)]
+    if not turns or len(turns) < len(example.steps) or turns[-1].speaker == "assistant":
         return None
-    return last.text or None
+    if not all(turn.text for turn in turns):
+        return None
+    return [{"role": turn.speaker, "content": turn.text} for turn in turns]
+
+
+def _attributes(example: Example) -> list[str]:
+    return [step.attributes for step in example.steps if isinstance(step, Turn) and step.attributes]
 
 
 def _shown(constitution: Constitution) -> Iterator[str]:

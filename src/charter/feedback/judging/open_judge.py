@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from charter.constitution import Constitution
 from charter.errors import ConfigError
 from charter.feedback.judging.ask import Judge, Method
+from charter.feedback.judging.distilled.folder import is_distilled, open_distilled
+from charter.feedback.judging.distilled.judge import DistilledJudge, form_for
 from charter.feedback.judging.feedback import ModelJudge
 from charter.feedback.judging.forms import form_of
 from charter.feedback.judging.spec import is_endpoint
@@ -28,11 +30,12 @@ def open_model(
     base: Path | None = None,
     journal: str | os.PathLike[str] | None = None,
     load_model: Callable[[str], Policy] | None = None,
-) -> Judge:
+) -> Judge | DistilledJudge:
     """The judge model that ``spec`` names; it is loaded when it is first asked.
 
     Args:
-        spec: ``endpoint:MODEL@URL``, or what :func:`charter.models.load.load` takes.
+        spec: ``endpoint:MODEL@URL``, the folder of a distilled judge (``distilled:DIR``, or the folder
+            alone), or what :func:`charter.models.load.load` takes.
         base: folder that model folders are relative to; None = where the process is.
         journal: file of an endpoint's answers.
         load_model: loads a local model; None = :func:`charter.models.load.load`.
@@ -45,6 +48,8 @@ def open_model(
         from charter.feedback.judging.endpoint import open_endpoint
 
         return open_endpoint(spec, journal=journal)
+    if is_distilled(spec, base):
+        return open_distilled(spec, base=base, load_model=load_model)
     from charter.feedback.judging.local import LocalJudge
     from charter.models.check import check_checkpoint
     from charter.models.hub import is_hub_id, resolve
@@ -98,7 +103,11 @@ def open_judge(
     how = validate(JudgeOptions, asked, where="judge")
     models = [open_model(name, base=base, journal=journal, load_model=load_model) for name in names]
     options = {"self_family": how.self_family, "panel_min": how.panel_min, **options}
-    return ModelJudge(constitution, models, form_of(how, form, method), **options)
+    asked_in = form_of(how, form, method)
+    distilled = [one for one in models if isinstance(one, DistilledJudge)]
+    form_used = form_for(asked_in, distilled) if distilled else asked_in
+    # The form knows how a distilled judge is asked; language models are asked as ever.
+    return ModelJudge(constitution, cast("list[Judge]", models), form_used, **options)
 
 
 def _load(name: str) -> Any:

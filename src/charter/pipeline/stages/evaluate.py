@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Any
 
+from charter.constitution import Constitution
 from charter.data.formats import load_groups
 from charter.data.prepare import prepare
 from charter.engines.base import Sampling
 from charter.evaluation.adherence import Criteria
-from charter.evaluation.evaluate import evaluate, examples
+from charter.evaluation.evaluate import evaluate
+from charter.evaluation.limits import limit_lines
+from charter.evaluation.report_json import evidence_of
 from charter.evaluation.table import print_table
 from charter.models.load import load
 from charter.models.pairing import Reference
-from charter.pipeline.recipe import EvaluateStage
+from charter.pipeline.evaluating import REPLIES, Given, open_given
+from charter.pipeline.recipe import EvaluateStage, Recipe
 from charter.pipeline.stage import Context
 from charter.progress import say
 from charter.records import write_groups
@@ -24,7 +28,8 @@ FILE = "evaluation.json"
 
 def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
     """See :class:`charter.pipeline.stage.StageRunner`."""
-    recipe = context.recipe
+    recipe, law = context.recipe, context.constitution()
+    given = given_of(recipe, options, law, made=context.run.path, journal=context.directory / REPLIES)
     trained = context.folders.get("train")
     policy = context.policy() if trained is None else load(str(trained / "model"), bf16=recipe.head.bf16)
     reference = None
@@ -37,7 +42,7 @@ def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
     unrelated = recipe.file(options.unrelated).read_text("utf-8") if options.unrelated else ""
     found = evaluate(
         policy,
-        context.constitution(),
+        law,
         prompts,
         reference=reference,
         sampling=Sampling(
@@ -48,24 +53,22 @@ def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
         num_generations=options.num_generations,
         unrelated_text=unrelated,
         criteria=Criteria(seed=options.seed),
+        judge=given.judge,
+        card=given.card,
+        labels=given.labels,
     )
     write_groups(context.directory / "answers.jsonl", found.after)
     if found.before is not None:
         write_groups(context.directory / "base_answers.jsonl", found.before)
-    card = json.loads(json.dumps(found.card.to_json()))
-    write_json(
-        context.directory / FILE,
-        {
-            "adherence": card,
-            "health": list(found.health),
-            "flags": list(found.flags),
-            "examples": examples(found),
-            "prompts": len(prompts),
-        },
-    )
+    evidence = evidence_of(found, law, taught=given.taught, older=given.older)
+    write_json(context.directory / FILE, evidence)
+    if found.judge_card is not None:
+        write_json(context.directory / "judge_card.json", found.judge_card.to_json())
     print_table(found.card)
     for row in found.health:
         say(f"{row['label']}: {_shown(row['before'])} -> {_shown(row['after'])} {row['unit']}".rstrip())
+    for line in limit_lines(evidence["limits"], evidence["since"]):
+        say(f"limit: {line}")
     for flag in found.flags:
         say(f"FLAG: {flag}")
     overall = found.card.overall
@@ -75,6 +78,37 @@ def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
             "flags": list(found.flags),
             "line": f"all principles together: {overall.status} ({overall.why})",
         }
+    )
+
+
+def given_of(
+    recipe: Recipe,
+    options: EvaluateStage,
+    constitution: Constitution,
+    *,
+    made: Path | None = None,
+    journal: Path | None = None,
+) -> Given:
+    """What the stage names besides prompts, opened and checked; no model is loaded.
+
+    Args:
+        recipe: paths are relative to it.
+        options: of the stage.
+        constitution: the recipe's.
+        made: the run directory, for the data its stages made; None = not looked for.
+        journal: file of an endpoint's replies.
+    """
+    own = made if options.run is None else recipe.file(options.run)
+    return open_given(
+        constitution,
+        judge=options.judge,
+        card=None if options.card is None else recipe.file(options.card),
+        labels=None if options.labels is None else recipe.file(options.labels),
+        since=None if options.since is None else recipe.file(options.since),
+        run=own,
+        policy=recipe.model_source(),
+        base=recipe.path.parent,
+        journal=journal,
     )
 
 

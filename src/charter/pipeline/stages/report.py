@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from charter.constitution import Constitution
+from charter.evaluation.report_json import EVIDENCE, constitution_json
 from charter.pipeline.recipe import ReportStage
 from charter.pipeline.stage import Context
 from charter.pipeline.stages.evaluate import FILE as EVALUATION
@@ -21,12 +21,13 @@ def run(context: Context, options: ReportStage) -> dict[str, Any]:
         "schema": 1,
         "title": options.title or f"Adherence of {context.recipe.head.name}",
         "created": now(),
-        "constitution": _constitution(context.constitution()),
+        "constitution": constitution_json(context.constitution()),
         "models": _models(context),
         "adherence": evaluation["adherence"],
         "health": evaluation["health"],
         "flags": evaluation["flags"],
         "examples": evaluation["examples"],
+        **{name: evaluation[name] for name in EVIDENCE if name in evaluation},
         "data": _data(context, evaluation["prompts"]),
         "training": _training(context),
         "stages": [
@@ -49,19 +50,6 @@ def run(context: Context, options: ReportStage) -> dict[str, Any]:
     write_json(context.run.report_json, report)
     write_report(context.run.path)
     return context.finish({"line": f"{context.run.report_html}"})
-
-
-def _constitution(constitution: Constitution) -> dict[str, Any]:
-    return {
-        "name": constitution.name,
-        "version": constitution.version,
-        "sha": constitution.sha,
-        "path": Path(constitution.path).name,
-        "principles": [
-            {"id": p.id, "title": p.title, "level": p.level, "sha": p.sha, "text": p.text}
-            for p in constitution.active
-        ],
-    }
 
 
 def _models(context: Context) -> dict[str, Any]:

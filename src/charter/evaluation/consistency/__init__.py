@@ -1,0 +1,1 @@
+"""Four corners of a constitution: its examples, the policy as its own judge, other judges, and people."""

@@ -1,0 +1,104 @@
+"""Charter's rules and judges as a scorer of Inspect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from charter.constitution import Constitution
+from charter.errors import ConstitutionError
+from charter.evaluation.answerer import lineage_family
+from charter.evaluation.inspect.gather import Gatherer
+from charter.evaluation.inspect.library import Score, Scorer, Target, TaskState, mean, scorer, stderr
+from charter.evaluation.inspect.score_values import score_of
+from charter.evaluation.inspect.transcripts import sample_of
+from charter.evaluation.judge_card.read import read_card
+from charter.evaluation.judging import Adjudicator, Court, court, named_judge
+from charter.types import Group
+
+NO_ANSWER = "no_response"
+PROVIDER = "charter/"
+
+
+class Bench:
+    """Judges answers as they come, those that come together as one batch.
+
+    Args:
+        constitution: what is judged under.
+        judge: of what rules leave open; "" = nobody.
+        card: file of the judge's card; "" = the judge is examined when it is first needed.
+
+    Raises:
+        ConfigError: no such judge, or a card of another.
+    """
+
+    def __init__(self, constitution: Constitution, judge: str = "", card: str = "") -> None:
+        self.constitution = constitution
+        self._card = read_card(Path(card)) if card else None
+        self._adjudicator: Adjudicator | None = None
+        if judge:
+            self._adjudicator = named_judge(judge, constitution, card=self._card)
+        self._courts: dict[str, Court] = {}
+        self._gather: Gatherer[tuple[str, Group], Group] = Gatherer(self._judge)
+
+    async def judged(self, group: Group, model: str) -> Group:
+        """``group``, answered by ``model``, with its judgements."""
+        return await self._gather.ask((model, group))
+
+    def _judge(self, batch: Sequence[tuple[str, Group]]) -> list[Group]:
+        found: list[Group | None] = [None] * len(batch)
+        for model in dict.fromkeys(model for model, _ in batch):
+            places = [place for place, (one, _) in enumerate(batch) if one == model]
+            groups = self._court(model).judged([batch[place][1] for place in places])
+            for place, group in zip(places, groups, strict=True):
+                found[place] = group
+        return [group for group in found if group is not None]
+
+    def _court(self, model: str) -> Court:
+        """Who may judge this model's answers: its relatives may not, where the constitution says so."""
+        family = lineage_family(model.removeprefix(PROVIDER))
+        if family not in self._courts:
+            self._courts[family] = court(self.constitution, self._adjudicator, card=self._card, family=family)
+        return self._courts[family]
+
+
+@scorer(metrics={"*": [mean(), stderr()]})  # type: ignore[untyped-decorator]
+def adherence(
+    constitution: str, principle: str = "", judge: str = "", card: str = "", sha: str = ""
+) -> Scorer:
+    """Verdicts by principle: 1 passed, 0 failed, unscored where there is none.
+
+    The score's metadata hold the judgements whole, so that ``charter inspect import`` gets them back.
+
+    Args:
+        constitution: its file, or its name if it comes with Charter.
+        principle: judge under this one alone; "" = under all.
+        judge: of what rules leave open; "" = nobody.
+        card: file of the judge's card.
+        sha: the constitution must still be this one; "" = not looked at.
+
+    Raises:
+        ConstitutionError: it has changed, or has no such principle.
+    """
+    law = Constitution.load(constitution)
+    if sha and law.sha != sha:
+        raise ConstitutionError(
+            "the constitution has changed since this task was made",
+            where=constitution,
+            fix="make the task again, or score with the old file",
+        )
+    if principle:
+        law = replace(law, principles=(law.principle(principle),))
+    bench = Bench(law, judge, card)
+
+    async def score(state: TaskState, target: Target) -> Score:
+        model = str(state.model)
+        answered = sample_of(state.input, state.messages, state.output, sampled_by=model)
+        if answered is None:
+            return Score.unscored(reason=NO_ANSWER, explanation="no answer came")
+        meta = {"tags": list(state.metadata.get("tags") or ())}
+        group = await bench.judged(Group((answered,), id=str(state.sample_id), meta=meta), model)
+        return score_of(group.judgements, answer=answered.completion.text, keyed=True)
+
+    return score

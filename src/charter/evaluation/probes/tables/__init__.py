@@ -1,0 +1,1 @@
+"""The items of the probes, written for this purpose."""

@@ -1,0 +1,87 @@
+"""The evaluate stage with a judge: named in the recipe, checked before a model loads, in the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from charter.constitution import Constitution
+from charter.errors import CharterError
+from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
+from charter.evaluation.judge_card.criterion import Limits
+from charter.pipeline.preflight import preflight
+from charter.pipeline.recipe import Recipe
+from charter.pipeline.runner import run_recipe
+from charter.rundir import read_jsonl, write_json
+from charter.stats.judge_rate import JudgeErrors
+from charter.testing.endpoint import FakeEndpoint, say
+
+ONLY = """name: tiny
+model: model
+constitution: house.constitution.md
+threads: 1
+stages:
+  - evaluate: {{prompts: heldout.jsonl, max_completion_length: 8, judge: "{judge}", card: card.json,
+               run: old.jsonl}}
+  - report: {{}}
+"""
+
+
+def write_card(root: Path, judge: str) -> None:
+    law = Constitution.load(root / "house.constitution.md")
+    one = PrincipleCard(
+        "style.kind", "", law.principle("style.kind").sha, "calibrated", "", (), JudgeErrors(60, 54, 60, 9)
+    )
+    write_json(root / "card.json", JudgeCard(judge, law.name, law.sha, Limits(), (), (one,)).to_json())
+
+
+def test_a_recipe_evaluates_with_a_judge(recipe: Path) -> None:
+    root = recipe.parent
+    with FakeEndpoint([say("Yes")]) as fake:
+        judge = f"endpoint:other@{fake.url}"
+        write_card(root, f"{judge} (per_principle)")
+        (root / "old.jsonl").write_text('{"prompt": "Say b1.", "principles": ["style.kind"]}\n', "utf-8")
+        recipe.write_text(ONLY.format(judge=judge), "utf-8")
+        parsed = Recipe.load(recipe)
+        assert preflight(parsed)["evaluate judge"] == f"{judge} (per_principle)"
+        assert not fake.requests
+        run_recipe(parsed, root / "run")
+        again = run_recipe(parsed, root / "run")
+        assert again["stages"]["evaluate"].get("skipped")
+        write_card(root, f"{judge} (rubric)")
+        changed = run_recipe(Recipe.load(recipe), root / "run")
+        assert not changed["stages"]["evaluate"].get("skipped")
+    report = json.loads((root / "run" / "report.json").read_text("utf-8"))
+    rows = {row["principle"]: row for row in report["adherence"]["principles"]}
+    assert rows["style.kind"]["judge"]["evidence"] == "calibrated"
+    assert rows["style.words"]["judge"]["evidence"] == "exact"
+    assert report["limits"]["training"]["prompts_exact"] == 1
+    assert {one["principle"]: one["groups"] for one in report["attribution"]["principles"]} == {
+        "style.words": 0,
+        "style.zeta": 0,
+        "style.kind": 1,
+    }
+    assert report["judge"]["name"].startswith("endpoint:other@")
+    (folder,) = (root / "run" / "stages").glob("1-evaluate")
+    assert read_jsonl(folder / "answers.jsonl") and (folder / "judge_card.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("{prompts: heldout.jsonl, card: card.json}", "card has no effect without a judge"),
+        ("{prompts: heldout.jsonl, judge: model}", "family of the model"),
+        ("{prompts: heldout.jsonl, judge: nowhere}", "nowhere"),
+        ("{prompts: heldout.jsonl, judge: model, card: none.json}", "no such judge card"),
+        ("{prompts: heldout.jsonl, since: none.json}", "no such report"),
+    ],
+)
+def test_mistakes_are_found_before_a_model_loads(recipe: Path, stage: str, words: str) -> None:
+    recipe.write_text(
+        f"name: t\nmodel: model\nconstitution: house.constitution.md\nstages:\n  - evaluate: {stage}\n",
+        "utf-8",
+    )
+    with pytest.raises(CharterError, match=words):
+        preflight(Recipe.load(recipe))
