@@ -39,8 +39,8 @@ def preflight(recipe: Recipe) -> dict[str, Any]:
             found[f"{kind} prompts"] = len(groups)
         if kind == "evaluate" and stage.unrelated and not recipe.file(stage.unrelated).is_file():
             raise ConfigError("no such file", where=f"{where}: unrelated: {recipe.file(stage.unrelated)}")
-        if kind == "evaluate" and constitution is not None:
-            _check_evaluate(recipe, stage, constitution, found)
+        if kind in ("judge", "evaluate") and constitution is not None:
+            _check_judge(recipe, kind, stage, constitution, found)
         if kind == "compare" and constitution is not None:
             _check_principles(stage, constitution, where)
         if kind == "revise" and constitution is not None:
@@ -70,15 +70,17 @@ def _constitution(recipe: Recipe, found: dict[str, Any]) -> Constitution | None:
     return constitution
 
 
-def _check_evaluate(recipe: Recipe, stage: Any, constitution: Constitution, found: dict[str, Any]) -> None:
+def _check_judge(
+    recipe: Recipe, kind: str, stage: Any, constitution: Constitution, found: dict[str, Any]
+) -> None:
     """Judge, card, labels and older report; the judge is named and not loaded."""
-    from charter.pipeline.stages.evaluate import given_of
+    from charter.pipeline.stages.given import given_of
 
     given = given_of(recipe, stage, constitution)
     if given.judge is not None:
-        found["evaluate judge"] = given.judge.name
+        found[f"{kind} judge"] = given.judge.name
     if given.labels is not None:
-        found["evaluate labels"] = len(given.labels.answers) + len(given.labels.pairs)
+        found[f"{kind} labels"] = len(given.labels.answers) + len(given.labels.pairs)
 
 
 def _check_principles(stage: Any, constitution: Constitution, where: str) -> None:

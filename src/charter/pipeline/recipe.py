@@ -57,8 +57,26 @@ class SampleStage(Config):
         return self
 
 
-class JudgeStage(Config):
-    """Judge every completion under every principle that rules can check."""
+class _WithJudge(Config):
+    """A stage in which a judge may decide what rules leave open."""
+
+    judge: str | None = None
+    """Judges what rules leave open: a model, a distilled judge's folder, or ``endpoint:MODEL@URL``."""
+    card: str | None = None
+    """The judge's card; None = the judge is examined first."""
+    labels: str | None = None
+    """Rows that people labelled: they calibrate the judge, or correct the rates of their answers."""
+
+    @model_validator(mode="after")
+    def _judge_is_named(self) -> Self:
+        for name in ("card", "labels"):
+            if getattr(self, name) is not None and self.judge is None:
+                raise ValueError(f"{name} has no effect without a judge")
+        return self
+
+
+class JudgeStage(_WithJudge):
+    """Judge every completion under every principle: by its rules, or by a judge where its card lets it."""
 
 
 class CompareStage(Config):
@@ -134,7 +152,7 @@ class TrainStage(BaseModel):
         return dict(self.model_extra or {})
 
 
-class EvaluateStage(Config):
+class EvaluateStage(_WithJudge):
     """Measure adherence of the trained model and of its base on held-out prompts."""
 
     prompts: str
@@ -149,23 +167,10 @@ class EvaluateStage(Config):
     """Text for perplexity drift; None = not measured."""
     seed: int = 0
     """Of sampled answers, bootstrap and permutation."""
-    judge: str | None = None
-    """Judges what rules leave open: a model, or ``endpoint:MODEL@URL``."""
-    card: str | None = None
-    """The judge's card; None = the judge is examined first."""
-    labels: str | None = None
-    """Rows that people labelled: they calibrate the judge, or correct the rates of their answers."""
     since: str | None = None
     """An older report.json, to tell which tests were removed or reworded since."""
     run: str | None = None
     """Run directory or data file the model was trained with; None = what this recipe's stages made."""
-
-    @model_validator(mode="after")
-    def _judge_is_named(self) -> Self:
-        for name in ("card", "labels"):
-            if getattr(self, name) is not None and self.judge is None:
-                raise ValueError(f"{name} has no effect without a judge")
-        return self
 
 
 class ReportStage(Config):

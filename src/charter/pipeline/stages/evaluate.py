@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from charter.constitution import Constitution
 from charter.data.formats import load_groups
 from charter.data.prepare import prepare
 from charter.engines.base import Sampling
@@ -16,9 +14,10 @@ from charter.evaluation.report_json import evidence_of
 from charter.evaluation.table import print_table
 from charter.models.load import load
 from charter.models.pairing import Reference
-from charter.pipeline.evaluating import REPLIES, Given, open_given
-from charter.pipeline.recipe import EvaluateStage, Recipe
+from charter.pipeline.evaluating import REPLIES
+from charter.pipeline.recipe import EvaluateStage
 from charter.pipeline.stage import Context
+from charter.pipeline.stages.given import given_of
 from charter.progress import say
 from charter.records import write_groups
 from charter.rundir import write_json
@@ -78,37 +77,6 @@ def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
             "flags": list(found.flags),
             "line": f"all principles together: {overall.status} ({overall.why})",
         }
-    )
-
-
-def given_of(
-    recipe: Recipe,
-    options: EvaluateStage,
-    constitution: Constitution,
-    *,
-    made: Path | None = None,
-    journal: Path | None = None,
-) -> Given:
-    """What the stage names besides prompts, opened and checked; no model is loaded.
-
-    Args:
-        recipe: paths are relative to it.
-        options: of the stage.
-        constitution: the recipe's.
-        made: the run directory, for the data its stages made; None = not looked for.
-        journal: file of an endpoint's replies.
-    """
-    own = made if options.run is None else recipe.file(options.run)
-    return open_given(
-        constitution,
-        judge=options.judge,
-        card=None if options.card is None else recipe.file(options.card),
-        labels=None if options.labels is None else recipe.file(options.labels),
-        since=None if options.since is None else recipe.file(options.since),
-        run=own,
-        policy=recipe.model_source(),
-        base=recipe.path.parent,
-        journal=journal,
     )
 
 

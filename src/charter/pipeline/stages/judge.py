@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from charter.evaluation.evaluate import judged
-from charter.feedback.constitution import ConstitutionFeedback
+from charter.evaluation.answerer import lineage_family
+from charter.evaluation.judging import court
+from charter.pipeline.evaluating import REPLIES
 from charter.pipeline.recipe import JudgeStage
 from charter.pipeline.stage import Context
+from charter.pipeline.stages.given import given_of
 from charter.pipeline.stages.sample import FILE as SAMPLES
 from charter.records import read_groups, write_groups
+from charter.rundir import write_json
+from charter.types import Group, Judgement
 
 FILE = "judgements.jsonl"
 
@@ -18,12 +23,19 @@ FILE = "judgements.jsonl"
 def run(context: Context, options: JudgeStage) -> dict[str, Any]:
     """See :class:`charter.pipeline.stage.StageRunner`."""
     groups = read_groups(context.folders["sample"] / SAMPLES)
-    said = ConstitutionFeedback(context.constitution()).judge(groups)
-    write_groups(context.directory / FILE, judged(groups, said))
+    law, journal = context.constitution(), context.directory / REPLIES
+    given = given_of(context.recipe, options, law, journal=journal)
+    family = lineage_family(context.recipe.head.model)
+    sitting = court(law, given.judge, card=given.card, labels=given.labels, family=family)
+    found = sitting.judged(groups)
+    write_groups(context.directory / FILE, found)
+    if sitting.card is not None:
+        write_json(context.directory / "judge_card.json", sitting.card.to_json())
     passed: Counter[str] = Counter()
     measured: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
-    for judgement in (j for js in said for j in js):
+    said = [j for before, after in zip(groups, found, strict=True) for j in _new(before, after)]
+    for judgement in said:
         verdicts[judgement.verdict] += 1
         if judgement.value is not None:
             measured[judgement.principle] += 1
@@ -38,3 +50,7 @@ def run(context: Context, options: JudgeStage) -> dict[str, Any]:
             + ", ".join(f"{n} {v.replace('_', ' ')}" for v, n in verdicts.items()),
         }
     )
+
+
+def _new(before: Group, after: Group) -> Sequence[Judgement]:
+    return after.judgements[len(before.judgements) :]
