@@ -15,7 +15,11 @@ def report_command(
     ] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Show it in the browser.")] = False,
 ) -> None:
-    """Render RUN/report.json again as one self-contained HTML page."""
+    """Render RUN/report.json again as one self-contained HTML page.
+
+    What other commands found is taken in where it lies beside it: consistency.json, tax.json, probes.json
+    and round_trip.json.
+    """
     from charter.reporting import write_report
 
     page = write_report(run, output)

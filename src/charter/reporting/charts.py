@@ -7,7 +7,7 @@ its marks. Where a line needs a stretched view box, strokes keep their width.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -21,35 +21,134 @@ GRID = (0, 25, 50, 75, 100)
 Points = Sequence[tuple[float, float]]
 
 
-def forest_row(before: Rate | None, after: Rate | None, *, label: str, status: str) -> Markup:
-    """Before (open mark) above after (filled), each on its interval, joined by a line."""
-    parts = [Markup('<line class="grid" x1="{0}%" x2="{0}%" y1="-60" y2="120"/>').format(x) for x in GRID]
+def forest_row(
+    before: Rate | None,
+    after: Rate | None,
+    *,
+    label: str,
+    status: str,
+    counted: tuple[float | None, float | None] = (None, None),
+    bound: float | None = None,
+    names: tuple[str, str] = ("before", "after"),
+    bound_name: str = "gate",
+    alone: bool = False,
+) -> Markup:
+    """Before (open mark) above after (filled), each on its interval, joined by a line.
+
+    Args:
+        before: None = not measured.
+        after: likewise.
+        label: what is drawn, for the text alternative.
+        status: class of the drawing.
+        counted: what a judge counted where the rates are corrected for its errors: a bar beside a diamond,
+            where other rates are circles.
+        bound: of a gate, drawn as a dashed line.
+        names: of the two marks, in words.
+        bound_name: what the bound is.
+        alone: no row stands above or below, so that the grid keeps to this one.
+    """
+    ends = (0, _ROW_HEIGHT) if alone else (-60, 120)
+    parts = [
+        Markup('<line class="grid" x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>').format(x, *ends) for x in GRID
+    ]
+    if bound is not None:
+        parts.append(
+            Markup('<line class="bound" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(_x(bound), _ROW_HEIGHT)
+        )
     if before and after:
         joint = '<line class="joint" x1="{}" y1="{}" x2="{}" y2="{}"/>'
         parts.append(Markup(joint).format(_x(before.rate), _BEFORE_Y, _x(after.rate), _AFTER_Y))
-    parts += [_mark(rate, side) for rate, side in ((before, "before"), (after, "after")) if rate]
+    lower = _AFTER_Y if before else _ROW_HEIGHT // 2
+    for rate, side, raw, y in (
+        (before, "before", counted[0], _BEFORE_Y),
+        (after, "after", counted[1], lower),
+    ):
+        if rate:
+            parts.append(_mark(rate, side, raw, y))
     if not (before or after):
         text = '<text class="none" x="50%" y="{}" text-anchor="middle">not measured</text>'
         parts.append(Markup(text).format(_ROW_HEIGHT / 2 + 4))
-    return Markup('<svg class="forest {}" role="img" aria-label="{}" height="{}">{}</svg>').format(
-        status, _forest_words(before, after, label), _ROW_HEIGHT, Markup("").join(parts)
-    )
+    told = _forest_words(before, after, counted, names)
+    if bound is not None:
+        told += f"; {bound_name} at {percent(bound)}"
+    return drawing(f"forest {status}", label, told, Markup("").join(parts), height=_ROW_HEIGHT)
 
 
-def _mark(rate: Rate, side: str) -> Markup:
-    y = _BEFORE_Y if side == "before" else _AFTER_Y
+def drawing(kind: str, label: str, told: str, marks: Markup, *, height: int) -> Markup:
+    """An SVG whose marks lie by percentages, with a name, a description, and both for those who hear it."""
     return Markup(
-        '<g class="{0}"><line x1="{1}" x2="{2}" y1="{3}" y2="{3}"/><circle cx="{4}" cy="{3}" r="4.5"/></g>'
-    ).format(side, _x(rate.lo), _x(rate.hi), y, _x(rate.rate))
+        '<svg class="{}" role="img" aria-label="{}: {}" height="{}"><title>{}</title><desc>{}</desc>{}</svg>'
+    ).format(kind, label, told, height, label, told, marks)
 
 
-def _forest_words(before: Rate | None, after: Rate | None, label: str) -> str:
-    told = [
-        f"{side} {percent(rate.rate)}, interval {percent(rate.lo)} to {percent(rate.hi)}"
-        for side, rate in (("before", before), ("after", after))
-        if rate
-    ]
-    return f"{label}: {'; '.join(told) or 'not measured'}"
+def _mark(rate: Rate, side: str, counted: float | None, y: int) -> Markup:
+    reach = Markup('<line x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>').format(_x(rate.lo), _x(rate.hi), y)
+    if counted is None:
+        mark = Markup('<circle cx="{}" cy="{}" r="4.5"/>').format(_x(rate.rate), y)
+    else:
+        raw = '<line class="raw" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
+        mark = Markup(raw).format(_x(counted), y - 6, y + 6)
+        mark += Markup('<rect class="diamond" x="{}" y="{}" width="8.5" height="8.5"/>').format(
+            _x(rate.rate), y
+        )
+    return Markup('<g class="{}">{}{}</g>').format(side, reach, mark)
+
+
+def _forest_words(
+    before: Rate | None,
+    after: Rate | None,
+    counted: tuple[float | None, float | None],
+    names: tuple[str, str],
+) -> str:
+    told = []
+    for rate, name, raw in ((before, names[0], counted[0]), (after, names[1], counted[1])):
+        if rate:
+            said = f"{name} {percent(rate.rate)}, interval {percent(rate.lo)} to {percent(rate.hi)}"
+            told.append(said if raw is None else f"{said}, corrected from the judge's {percent(raw)}")
+    return "; ".join(told) or "not measured"
+
+
+def difference_row(
+    value: float,
+    lo: float | None,
+    hi: float | None,
+    *,
+    reach: float,
+    low: float | None = None,
+    label: str,
+    told: str,
+    status: str = "",
+) -> Markup:
+    """A number on its interval, with a line at 0.
+
+    Args:
+        value: what is drawn.
+        lo: lower end of its interval; None = none.
+        hi: upper end.
+        reach: right end of the axis.
+        low: left end; None = as far left of 0 as ``reach`` is right.
+        label: what is drawn, for the text alternative.
+        told: the number in words.
+        status: class of the drawing.
+    """
+    left = -reach if low is None else low
+
+    def at(place: float) -> str:
+        return f"{100 * max(0.0, min(1.0, (place - left) / (reach - left))):.2f}%"
+
+    parts = [Markup('<line class="zero" x1="{0}" x2="{0}" y1="0" y2="24"/>').format(at(0.0))]
+    if lo is not None and hi is not None:
+        parts.append(Markup('<line class="reach" x1="{}" x2="{}" y1="12" y2="12"/>').format(at(lo), at(hi)))
+    parts.append(Markup('<circle cx="{}" cy="12" r="4.5"/>').format(at(value)))
+    return drawing(f"difference {status}", label, told, Markup("").join(parts), height=24)
+
+
+def reach_of(values: Iterable[float | None]) -> float:
+    """The smallest of some round numbers that all ``values`` lie within, either way."""
+    most = max((abs(value) for value in values if value is not None), default=0.0)
+    return next(
+        (one for one in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0) if one >= most), nice_ticks(0.0, most)[-1]
+    )
 
 
 def _x(rate: float) -> str:
@@ -114,8 +213,8 @@ def line_chart(
         parts += [_line("dot", [place, place]) for place in placed]
     svg = Markup(
         '<svg class="line" role="img" aria-label="{}" viewBox="0 0 100 100" '
-        'preserveAspectRatio="none">{}</svg>'
-    ).format(words, Markup("").join(parts))
+        'preserveAspectRatio="none"><title>{}</title>{}</svg>'
+    ).format(words, title, Markup("").join(parts))
     return LineChart(
         title=title,
         svg=svg,

@@ -1,9 +1,11 @@
-"""What a report holds, once read and checked. ``None`` always means not measured."""
+"""Numbers that many sections hold, once read and checked. ``None`` always means not measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from charter.errors import UserError
+from charter.reporting.node import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """After minus before, in [-1, 1]."""
+    """After minus before, in [-1, 1], with its interval and test."""
 
     diff: float
     lo: float
@@ -30,152 +32,45 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One principle's evidence, or that of all together (``id`` is '')."""
+class Estimate:
+    """Any number with its interval, where it has one."""
 
-    id: str
-    title: str
-    level: str
-    sha: str
-    text: str
-    applicable: int | None
-    n: int | None
-    before: Rate | None
-    after: Rate | None
-    change: Change | None
-    status: str
-    why: str
-    missing_before: Mapping[str, int]
-    missing_after: Mapping[str, int]
+    value: float
+    lo: float | None
+    hi: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """Mean fraction of applicable principles passed."""
-
-    before: Rate | None
-    after: Rate | None
-    change: Change | None
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A bound on a level and what the data say about it."""
-
-    level: str
-    bound: float
-    result: str
-    why: str
-    rate: Rate | None
+def read_rate(node: Node, key: str) -> Rate | None:
+    """The rate under ``key``; None when missing."""
+    rate = node.child(key)
+    if rate.missing:
+        return None
+    return Rate(rate.rate("rate"), rate.rate("lo"), rate.rate("hi"), rate.count("k"), rate.count("n"))
 
 
-@dataclass(frozen=True, slots=True)
-class Adherence:
-    """The adherence card."""
-
-    overall: Row
-    left_out: Mapping[str, int]
-    fraction: Mean
-    principles: tuple[Row, ...]
-    gates: tuple[Gate, ...]
-    alpha: float
-    min_prompts: int
-    ceiling: float
-    level: float
-    base_only: int
-    aligned_only: int
+def read_change(node: Node, key: str = "change") -> Change | None:
+    """The change under ``key``; None when missing."""
+    change = node.child(key)
+    if change.missing:
+        return None
+    diff, lo, hi = (change.rate(name, lowest=-1.0) for name in ("diff", "lo", "hi"))
+    holm = None if change.number("p_holm") is None else change.rate("p_holm")
+    return Change(diff, lo, hi, change.rate("p"), holm, change.text("test"))
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """A measure of the model beside adherence; ``flag`` None where no limit applies."""
-
-    measure: str
-    label: str
-    unit: str
-    before: float | None
-    after: float | None
-    limit: str
-    limit_number: float | None
-    flag: bool | None
+def read_estimate(node: Node, key: str = "value") -> Estimate | None:
+    """``key``, ``lo`` and ``hi`` of this object; None when the value is missing."""
+    value = node.number(key)
+    return None if value is None else Estimate(value, node.number("lo"), node.number("hi"))
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One prompt with both answers; verdict None where a principle was not judged."""
+def one_of(node: Node, key: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a word that the format does not know.
 
-    id: str
-    prompt: str
-    before: str | None
-    after: str | None
-    before_verdicts: Mapping[str, bool | None]
-    after_verdicts: Mapping[str, bool | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """What the model was trained and tested on."""
-
-    prompts: tuple[tuple[str, str], ...]
-    samples: int | None
-    pairs: int | None
-    pairs_per_principle: Mapping[str, int] | None
-    dropped: Mapping[str, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How the model was trained. ``curves`` hold (step, value) points."""
-
-    algorithm: str
-    steps: int | None
-    stopped_by: str
-    options: tuple[tuple[str, str], ...]
-    curves: Mapping[str, tuple[tuple[float, float], ...]]
-    kl_limit: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One stage of the run."""
-
-    number: int | None
-    name: str
-    seconds: float | None
-    summary: str
-    skipped: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Constitution:
-    """Which constitution, to the byte."""
-
-    name: str
-    version: str
-    sha: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Everything one page shows."""
-
-    title: str
-    created: str
-    constitution: Constitution
-    base: str
-    aligned: str
-    aligned_path: str
-    algorithm: str
-    adherence: Adherence
-    health: tuple[Health, ...]
-    flags: tuple[str, ...]
-    examples: tuple[Example, ...]
-    data: Data
-    training: Training | None
-    stages: tuple[Stage, ...]
-    command: str
-    machine: tuple[tuple[str, str], ...]
-    versions: tuple[tuple[str, str], ...]
-    seed: str
-    manifest: tuple[tuple[str, str], ...]
+    Raises:
+        UserError: with the key and the words it knows.
+    """
+    if value not in allowed:
+        raise UserError(
+            f"{node.path}.{key} must be one of {', '.join(allowed)}, not {value!r}", where=node.where
+        )

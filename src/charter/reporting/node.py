@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from charter.errors import UserError
@@ -119,6 +119,20 @@ class Node:
             pairs.append((pair.must_number("step"), pair.must_number("value")))
         return tuple(pairs)
 
+    def interval(self, key: str) -> tuple[float, float] | None:
+        """A list of two numbers; None when missing."""
+        if self.value.get(key) is None:
+            return None
+        ends = self.numbers(key)
+        if len(ends) != 2 or ends[0] is None or ends[1] is None:
+            self._refuse(self._at(key), "a pair of numbers", self.value[key])
+        return ends[0], ends[1]
+
+    def texts_by(self, key: str) -> dict[str, str]:
+        """An object of texts; null texts are left out."""
+        node = self.child(key)
+        return {printable(name): node.text(name) for name, value in node.value.items() if value is not None}
+
     def counts(self, key: str) -> dict[str, int]:
         """An object of counts; null counts are left out."""
         node = self.child(key)
@@ -141,11 +155,11 @@ class Node:
             for number, item in enumerate(self._list(key))
         ]
 
-    def _list(self, key: str) -> list[Any]:
+    def _list(self, key: str) -> Sequence[Any]:
         value = self.value.get(key)
         if value is None:
             return []
-        if not isinstance(value, list):
+        if not isinstance(value, list | tuple):
             self._refuse(self._at(key), "a list", value)
         return value
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -15,12 +11,10 @@ from charter.errors import UserError
 from charter.reporting import charts
 from charter.reporting.content import Rate
 from charter.reporting.node import Node
+from charter.reporting.page import page_template, styles
 from charter.reporting.reliability import Point, reliability_chart
 from charter.rundir import read_json, write_text
-from charter.stats import p_words, percent, points
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from charter.stats import percent
 
 JSON, PAGE = "reward_bench.json", "reward_bench.html"
 
@@ -64,8 +58,8 @@ def render_reward_bench(report: Node) -> str:
     overall = _line(report.must_child("overall"))
     lines = [_line(node) for node in report.children("subsets")]
     style, within = report.child("style"), report.child("style_within")
-    return _template().render(
-        css=Markup(_resource("page.css") + _resource("reward_bench.css")),
+    return page_template("reward_bench").render(
+        css=styles("page", "reward_bench"),
         models=report.texts("models"),
         data=report.text("data"),
         created=report.text("created"),
@@ -173,28 +167,3 @@ def _verdict(overall: Line) -> str:
         f"({percent(overall.model.lo)} to {percent(overall.model.hi)}): {against} always choosing the "
         f"longest answer ({percent(overall.longest.rate)})."
     )
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("charter.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=percent, points=points, p=p_words, number=charts.number, joined=_joined
-    )
-    return environment.get_template("reward_bench.html.j2")
-
-
-def _resource(name: str) -> str:
-    return (resources.files("charter.reporting") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _joined(words: Iterable[str]) -> str:
-    return ", ".join(words)

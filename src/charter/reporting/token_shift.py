@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from charter.errors import UserError
-from charter.reporting import charts
 from charter.reporting.node import Node
+from charter.reporting.page import page_template, styles
 from charter.rundir import read_json, write_text
 from charter.stats import percent
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 JSON, PAGE = "token_shift.json", "token_shift.html"
 
@@ -76,8 +70,8 @@ def write_token_shift(directory: Path) -> Path:
 def render_token_shift(report: Node) -> str:
     """The page; equal reports give equal pages."""
     overall = _stretch(report.must_child("overall"), "all tokens")
-    return _template().render(
-        css=Markup(_resource("page.css") + _resource("token_shift.css")),
+    return page_template("token_shift").render(
+        css=styles("page", "token_shift"),
         base=report.text("base"),
         aligned=report.text("aligned"),
         framed=report.text("framed"),
@@ -156,22 +150,3 @@ def _verdict(overall: Stretch) -> str:
         f"said the same; at {percent(shifted.rate)}{interval} the aligned model's token is not among its "
         "first three."
     )
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("charter.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, number=charts.number)
-    return environment.get_template("token_shift.html.j2")
-
-
-def _resource(name: str) -> str:
-    return (resources.files("charter.reporting") / "templates" / name).read_text(encoding="utf-8")

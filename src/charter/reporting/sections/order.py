@@ -1,0 +1,54 @@
+"""The sections in the order in which they are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from charter.reporting.section import Section
+from charter.reporting.sections import (
+    adherence,
+    conflicts,
+    corners,
+    enforcement,
+    examples,
+    health,
+    judges,
+    limits,
+    lineage,
+    pluralism,
+    probes,
+    round_trip,
+    stages,
+    steadiness,
+    taught,
+    tax,
+    training,
+    verdict,
+    worst,
+)
+
+SECTIONS: tuple[Section[Any], ...] = tuple(
+    module.SECTION
+    for module in (
+        verdict,
+        adherence,
+        judges,
+        enforcement,
+        worst,
+        examples,
+        conflicts,
+        steadiness,
+        corners,
+        training,
+        taught,
+        health,
+        tax,
+        probes,
+        pluralism,
+        round_trip,
+        limits,
+        stages,
+        lineage,
+    )
+)
+"""The verdict first, then what it rests on, what it cost, what it leaves open, and where it comes from."""
