@@ -147,10 +147,18 @@ def test_comparison_has_every_aspect_of_every_pair_of_entries(capsys: pytest.Cap
 def test_what_was_measured_is_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = {"win_rate": [0.6, 0.55, 0.65], "kl": 2.5, "length": 30, "seconds": 12, "where": "docs/x.md"}
+    found = {
+        "win_rate": [0.6, 0.55, 0.65],
+        "kl": 2.5,
+        "length": 30,
+        "seconds_per_step": 1.2,
+        "where": "docs/x.md",
+    }
     monkeypatch.setattr(measured_module, "_table", lambda: {"dpo": found})
     out = " ".join(printed(capsys, "dpo").split())
-    assert "wins 60% (95% interval 55% to 65%), KL 2.5 nats, 30 tokens an answer, 12 s; docs/x.md" in out
+    assert (
+        "wins 60% (95% interval 55% to 65%), KL 2.5 nats, 30 words an answer, 1.2 s a step; docs/x.md" in out
+    )
     assert "not measured" in printed(capsys, "sft")
     (dpo,) = json.loads(printed(capsys, "dpo", json=True))
     assert dpo["measured"]["win_rate"] == [0.6, 0.55, 0.65]
@@ -159,7 +167,7 @@ def test_what_was_measured_is_shown(
 def test_measured_names_are_entries_and_have_the_shape() -> None:
     for name, values in measured_module._table().items():
         assert name in ENTRIES
-        assert set(values) <= {"win_rate", "kl", "length", "seconds", "where"}
+        assert set(values) <= {"win_rate", "kl", "length", "seconds_per_step", "where"}
         assert measured_module.measured(name) is not None
 
 
