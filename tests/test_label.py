@@ -27,6 +27,7 @@ def pair(**changes):
         Label("3", "i", "r", "ranking", value=[1, 2, 2], answers=("a", "b", "c")),
         Label("4", "i", "r", "revision", value="better", answers=("a",), source="expert"),
         Label("5", "i", "r", "spans", value=[[0, 3, "false"]], answers=("abcdef",)),
+        Label("7", "i", "r", "spans", value=[], answers=("abcdef",)),
         Label("6", "i", "r", "rating", outcome="not_applicable", answers=("a",)),
     ],
 )

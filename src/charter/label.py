@@ -117,7 +117,8 @@ class Label:
         if not isinstance(self.prompt, str):
             found["prompt"] = [{"role": turn.role, "content": turn.content} for turn in self.prompt]
         empty: tuple[Any, ...] = (None, "", (), [], {})
-        return {k: v for k, v in found.items() if k in ("id", "item", "rater", "kind") or v not in empty}
+        always = {"id", "item", "rater", "kind"} | ({"value"} if self.outcome == "judged" else set())
+        return {k: v for k, v in found.items() if k in always or v not in empty}
 
 
 def label_of(values: Mapping[str, Any], where: str = "") -> Label:

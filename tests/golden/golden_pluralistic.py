@@ -1,4 +1,4 @@
-"""Runs group-distributional GDPO on golden cases."""
+"""Runs group-distributional GDPO and GPO on golden cases."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from charter.catalogue.pluralistic import BELIEF, P_STAR
 from charter.objectives.base import NO_STATS, Layout, Objective, Scored
 from charter.objectives.belief import BeliefKL, BeliefNLL
+from charter.objectives.gpo import gpo_nll
 from charter.objectives.preference import DPO
 
 Inputs = Mapping[str, Tensor]
@@ -52,4 +53,14 @@ def run_total(inputs: Inputs, options: Options) -> dict[str, Tensor]:
     return {"loss": calibration(inputs, options) + dpo + nll}
 
 
-RUNNERS = {"gdpo_belief": run_belief, "gdpo_total": run_total}
+def run_gpo(inputs: Inputs, options: Options) -> dict[str, Tensor]:
+    sizes = torch.tensor(options["segments"])
+    question = torch.arange(len(sizes)).repeat_interleave(sizes).expand_as(inputs["option_means"])
+    shares, log_std = inputs["targets"], inputs["option_log_std"]
+    nll = gpo_nll(
+        inputs["option_means"], log_std, shares, question, torch.ones_like(question, dtype=torch.bool)
+    )
+    return {"loss": nll.mean()}
+
+
+RUNNERS = {"gdpo_belief": run_belief, "gdpo_total": run_total, "gpo": run_gpo}

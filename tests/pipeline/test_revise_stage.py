@@ -48,6 +48,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return JudgeWriter(Planted())
 
     monkeypatch.setattr("charter.pipeline.stages.revise.open_writer", open_writer)
+    monkeypatch.setattr("charter.pipeline.revising.open_writer", lambda spec, **options: None)  # preflight's
     return asked
 
 

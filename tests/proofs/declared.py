@@ -286,6 +286,34 @@ _LISTS = {
     ),
 }
 
+_ROBUST = "tests/objectives/test_group_robust.py"
+
+# The weights of groups are held fixed while the policy steps, but at their step sizes one step hardly moves
+# them: the gradient is that of the value to four digits.
+_BY_GROUP = {
+    "gr-dpo": Declared(
+        golden="one group is DPO, to the last bit, which test_group_robust.py says",
+        toy=LEARNS,
+        peer=f"{_ROBUST}::test_agrees_with_the_algorithm_as_it_is_published",
+        at_reference="how many pairs of each group the step holds",
+        rows="grouped",
+    ),
+    "gr-ipo": Declared(
+        golden="one group is IPO on sums, which test_group_robust.py says",
+        toy=LEARNS,
+        peer=f"{_ROBUST}::test_agrees_with_the_algorithm_as_it_is_published",
+        at_reference="how many pairs of each group the step holds",
+        rows="grouped",
+    ),
+    "reward-by-group": Declared(
+        golden=("bradley_terry", "bradley_terry_soft"),
+        toy=LEARNS,
+        peer="tests/proofs/test_reward_peer.py::test_bradley_terry_agrees_with_trl",
+        at_reference=_HEAD,
+        rows="grouped",
+    ),
+}
+
 _UNPAIRED = {
     "kto": Declared(
         golden=("kto",),
@@ -307,7 +335,7 @@ _UNPAIRED = {
     ),
 }
 
-_OFFLINE = _SUPERVISED | _REWARD | _PAIRS | _REFERENCE_FREE | _LISTS | _UNPAIRED
+_OFFLINE = _SUPERVISED | _REWARD | _PAIRS | _REFERENCE_FREE | _LISTS | _BY_GROUP | _UNPAIRED
 
 DECLARED: dict[str, Declared] = _OFFLINE | ONLINE
 

@@ -117,6 +117,11 @@ def beliefs() -> list[Row]:
     ]
 
 
+def grouped() -> list[Row]:
+    """Pairs of two groups of people, one twice as large."""
+    return [{**row, "group": "nurses" if i % 3 else "pilots"} for i, row in enumerate(pairs())]
+
+
 def critiques() -> list[Row]:
     """Pairs with a critique of each answer."""
     return [
@@ -138,6 +143,7 @@ ROWS: dict[str, Callable[[], list[Row]]] = {
     "win rates": rated_as_win_rates,
     "also rated": also_rated,
     "beliefs": beliefs,
+    "grouped": grouped,
     "critiques": critiques,
 }
 """By kind of data (:data:`charter.catalogue.entry.Data`), or by the name a declaration gives."""

@@ -114,6 +114,14 @@ def also_rated() -> list[Group]:
     return [group.with_judgements(*same) for group in pairs()]
 
 
+def grouped() -> list[Group]:
+    """The pairs, of two groups of people, one three times as large."""
+    return [
+        replace(group, meta={**group.meta, "group": "many" if p % 4 else "few"})
+        for p, group in enumerate(pairs())
+    ]
+
+
 def steps() -> list[Group]:
     """Each word is a step that is right or wrong."""
     return [
@@ -134,6 +142,7 @@ GROUPS: dict[str, Callable[[], list[Group]]] = {
     "attributes": rated,
     "steps": steps,
     "also rated": also_rated,
+    "grouped": grouped,
 }
 
 

@@ -24,6 +24,7 @@ TRAINS: dict[str, list[str]] = {
     "rs-dpo": ["sft", "reward", "rs-dpo"],
     "sdpo": ["sdpo"],
     "constitutional-ai": ["sft", "dpo"],
+    "constitutional-ai-endpoint": ["sft", "dpo"],
 }
 
 
@@ -106,4 +107,5 @@ def test_pages_name_only_recipes_that_exist(page: str) -> None:
         "quickstart",
         "sdpo",
         "constitutional-ai",
+        "constitutional-ai-endpoint",
     }

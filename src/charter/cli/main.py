@@ -17,22 +17,31 @@ from charter import __version__
 from charter.cli import (
     advise,
     algorithms,
+    annotate,
     chat,
     check,
+    clair,
     compare,
     compare_runs,
     consistency,
     constitution,
     distil_judge,
     evaluate,
+    gpo,
     init,
     inspect_logs,
     judge,
     judge_card,
+    label_pairs,
+    labels,
     model,
     pass_at_k,
+    pluralism,
     probe,
+    raters,
+    red_team,
     report,
+    review,
     revise,
     reward_bench,
     run,
@@ -75,14 +84,20 @@ app.command("sample")(sample.sample_command)
 app.command("judge")(judge.judge_command)
 app.command("judge-card")(judge_card.judge_card_command)
 app.command("distil-judge")(distil_judge.distil_judge_command)
+app.command("review")(review.review_command)
 app.command("revise")(revise.revise_command)
+app.command("clair")(clair.clair_command)
+app.command("label-pairs")(label_pairs.label_pairs_command)
+app.command("red-team")(red_team.red_team_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
 app.command("compare-runs")(compare_runs.compare_runs_command)
 app.command("consistency")(consistency.consistency_command)
 app.command("reward-bench")(reward_bench.reward_bench_command)
 app.command("pass-at-k")(pass_at_k.pass_at_k_command)
+app.command("pluralism")(pluralism.pluralism_command)
 app.command("probe")(probe.probe_command)
+app.command("raters")(raters.raters_command)
 app.command("shift")(shift.shift_command)
 app.command("tax")(tax.tax_command)
 app.command("report")(report.report_command)
@@ -93,7 +108,10 @@ app.command(
     "train",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )(train.train_command)
+app.add_typer(annotate.app, name="annotate", help="People label answers: a page on this machine.")
 app.add_typer(constitution.app, name="constitution", help="Write, check and read constitutions.")
+app.add_typer(labels.app, name="labels", help="What people said: import, count, merge, check, export.")
+app.add_typer(gpo.app, name="gpo", help="Few-shot preferences of groups: train, predict.")
 app.add_typer(inspect_logs.app, name="inspect", help="Logs of Inspect, read and written.")
 app.add_typer(model.app, name="model", help="Fetch, list and export models.")
 

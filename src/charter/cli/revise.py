@@ -69,7 +69,11 @@ def revise_command(
     from charter.rundir import RunDir
 
     groups = read_answered(str(prompts))
-    answerer = open_writer(model)
+    # Of endpoints: calls are written down one by one, so that a batch that is stopped is not paid for twice.
+    answerer = open_writer(model, journal=output_dir / "calls-answers.jsonl")
+    reviser = answerer
+    if critic is not None:
+        reviser = open_writer(critic, journal=output_dir / "calls-critic.jsonl")
     wanted: tuple[To, ...] = ("sft", "preference") if to == "both" else (to,)
     run = RunDir(output_dir)
     with run.lock(), graceful():
@@ -77,7 +81,7 @@ def revise_command(
             run.path,
             groups,
             rules,
-            answerer if critic is None else open_writer(critic),
+            reviser,
             answerer=answerer,
             options=options,
             only_better=only_better,

@@ -10,6 +10,7 @@ from charter.data.answer_groups import messages, plain_text, prompt_completion, 
 from charter.data.columns import missing_column
 from charter.data.group_parts import Built
 from charter.data.preference_groups import preference, split_preference
+from charter.data.public.registry import as_rows
 from charter.data.rated_groups import attributes, ranked, rated
 from charter.data.read import Source, read_rows
 from charter.data.rows import OnBad, Row, Rows
@@ -120,7 +121,10 @@ def load_groups(
 
 
 def groups_of(rows: Rows, wanted: Wanted = "any", *, on_bad: OnBad = "error") -> LoadedData:
-    """Typed groups of rows already read; see :func:`load_groups`."""
+    """Typed groups of rows already read; see :func:`load_groups`. Public sets are read by their schema."""
+    public = as_rows(rows, _ACCEPTED.get(wanted, ()))
+    read = rows.counts
+    rows, adapted = (rows, {}) if public is None else public
     columns = {column for row in rows.rows for column in row.values}
     kind = detect(columns, wanted, where=rows.rows[0].source)
     if kind == "preference" and "prompt" not in columns:
@@ -142,7 +146,7 @@ def groups_of(rows: Rows, wanted: Wanted = "any", *, on_bad: OnBad = "error") ->
             changes[change] = changes.get(change, 0) + 1
     if not groups:
         raise DataError(f"no usable row, first: {bad[0]}", where=rows.name)
-    counts = {**rows.counts, "rows of the wrong shape": len(bad), **changes}
+    counts = {**read, **adapted, "rows of the wrong shape": len(bad), **changes}
     return LoadedData(tuple(groups), counts, kind, rows.name, rows.bad + tuple(bad))
 
 

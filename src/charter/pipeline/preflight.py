@@ -32,6 +32,8 @@ def preflight(recipe: Recipe) -> dict[str, Any]:
     constitution = _constitution(recipe, found)
     for number, (kind, stage) in enumerate(recipe.stages, start=1):
         where = f"{recipe.path}: stage {number} ({kind})"
+        if kind == "review":
+            _check_review(recipe, number, stage, where)
         if kind in ("sample", "evaluate", "revise"):
             groups = load_groups(str(recipe.file(stage.prompts)), "prompts").groups
             for group in groups:
@@ -45,6 +47,7 @@ def preflight(recipe: Recipe) -> dict[str, Any]:
             _check_principles(stage, constitution, where)
         if kind == "revise" and constitution is not None:
             usable(constitution, stage.principles)
+            _check_critic(recipe, stage, found)
         if kind == "train":
             _check_train(recipe, number, stage, found)
     _check_overlap(recipe, found)
@@ -81,6 +84,29 @@ def _check_judge(
         found[f"{kind} judge"] = given.judge.name
     if given.labels is not None:
         found[f"{kind} labels"] = len(given.labels.answers) + len(given.labels.pairs)
+
+
+def _check_critic(recipe: Recipe, stage: Any, found: dict[str, Any]) -> None:
+    """The critic is named and not loaded, an endpoint not contacted."""
+    from charter.pipeline.revising import open_writer
+
+    if stage.critic is not None:
+        open_writer(stage.critic, base=recipe.path.parent)
+        found["revise critic"] = stage.critic
+
+
+def _check_review(recipe: Recipe, number: int, stage: Any, where: str) -> None:
+    """What is reviewed must have been made by then."""
+    from charter.pipeline.stages.review import MADE_BY
+
+    before = {kind for kind, _ in recipe.stages[: number - 1]}
+    for name in stage.what:
+        if not before & set(MADE_BY[name]):
+            raise ConfigError(
+                f"there is no {name} to review: no {' or '.join(MADE_BY[name])} stage before it",
+                where=where,
+                fix="move the review behind that stage, or review something else",
+            )
 
 
 def _check_principles(stage: Any, constitution: Constitution, where: str) -> None:

@@ -29,6 +29,7 @@ from charter.config import Config, read_yaml, validate
 from charter.data.teacher_context import resolved
 from charter.environments.tasks import is_task_spec
 from charter.errors import ConfigError, did_you_mean
+from charter.pipeline.review_options import ReviewStage
 from charter.pipeline.stage_models import NAME, check_names
 
 
@@ -180,7 +181,16 @@ class ReportStage(Config):
     """Heading of the page."""
 
 
-Stage = SampleStage | JudgeStage | CompareStage | ReviseStage | TrainStage | EvaluateStage | ReportStage
+Stage = (
+    SampleStage
+    | JudgeStage
+    | CompareStage
+    | ReviseStage
+    | TrainStage
+    | EvaluateStage
+    | ReportStage
+    | ReviewStage
+)
 
 STAGES: dict[str, type[BaseModel]] = {
     "sample": SampleStage,
@@ -190,6 +200,7 @@ STAGES: dict[str, type[BaseModel]] = {
     "train": TrainStage,
     "evaluate": EvaluateStage,
     "report": ReportStage,
+    "review": ReviewStage,
 }
 
 
@@ -387,7 +398,7 @@ def _check_order(stages: list[tuple[str, Any]], head: RecipeHead, where: str) ->
     seen: set[str] = set()
     for number, (kind, stage) in enumerate(stages, start=1):
         place = f"{where}: stage {number} ({kind})"
-        if kind in seen and kind != "train":
+        if kind in seen and kind not in ("train", "review"):
             raise ConfigError(f"{kind} appears twice; one of each in a recipe", where=place)
         for need in _NEEDS.get(kind, ()):
             if need not in seen:

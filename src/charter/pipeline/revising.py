@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from charter.constitution import Constitution
 from charter.data.formats import load_groups
 from charter.errors import ConfigError, DataError
 from charter.feedback.constitution import ConstitutionFeedback
-from charter.feedback.judging.model import JudgeModel
+from charter.feedback.judging.model import JudgeModel, OptionModel
 from charter.feedback.judging.open_judge import open_model
+from charter.feedback.judging.spec import is_endpoint
 from charter.feedback.revising.prompts import Wordings
 from charter.feedback.revising.revise import ReviseOptions, revise
 from charter.feedback.revising.rows import revision_preference_rows, sft_rows
@@ -56,9 +57,31 @@ def open_writer(spec: str, **options: Any) -> Writer:
         ConfigError: a model that only scores.
     """
     model = open_model(spec, **options)
-    if not isinstance(model, JudgeModel):
+    # `isinstance` looks at every attribute, and the name of a local model is known once it is loaded.
+    if not callable(getattr(type(model), "answer", None)):
         raise ConfigError(f"{spec} writes no text, it only scores")
-    return JudgeWriter(model)
+    return JudgeWriter(cast(JudgeModel, model))
+
+
+def open_scorer(spec: str, **options: Any) -> OptionModel:
+    """Who says how probable given answers are, by name; loaded when it is first asked.
+
+    Args:
+        spec: see :func:`charter.feedback.judging.open_judge.open_model`.
+        options: likewise.
+
+    Raises:
+        ConfigError: an endpoint, or a model that only grades.
+    """
+    model = open_model(spec, **options)
+    if not callable(getattr(type(model), "option_logps", None)):
+        what = "an endpoint" if is_endpoint(spec) else "a distilled judge"
+        raise ConfigError(
+            f"{what} gives no log-probs of given answers, which this is made of",
+            where=spec,
+            fix="name a local language model: a known name, a hub id, or a folder",
+        )
+    return cast(OptionModel, model)
 
 
 def revise_into(

@@ -20,9 +20,10 @@ from charter.errors import CharterError, Interrupted
 from charter.interrupt import graceful
 from charter.pipeline.preflight import preflight
 from charter.pipeline.recipe import Recipe
+from charter.pipeline.reviews import forget_all_but
 from charter.pipeline.rewarded_prompts import reward_file
 from charter.pipeline.stage import DONE, Context, StageRunner
-from charter.pipeline.stages import compare, evaluate, judge, report, revise, sample, train
+from charter.pipeline.stages import compare, evaluate, judge, report, review, revise, sample, train
 from charter.progress import say
 from charter.rundir import RunDir, read_json, sha256_file, sha256_json, write_json, write_text
 
@@ -34,7 +35,11 @@ RUNNERS: dict[str, StageRunner] = {
     "train": train.run,
     "evaluate": evaluate.run,
     "report": report.run,
+    "review": review.run,
 }
+
+# Stages that look again each time: at the run, and at what people said of it.
+_AGAIN = {"report", "review"}
 
 # Stages whose result depends on what the constitution says.
 _READS_CONSTITUTION = {"judge", "evaluate", "report", "revise"}
@@ -60,7 +65,8 @@ def run_recipe(recipe: Recipe, directory: Path, *, fresh: bool = False) -> dict[
         fresh: forget what was done there.
 
     Returns:
-        summaries by stage, and ``exit_code``: 0, 1 gate failed or flagged, 6 undecided.
+        summaries by stage, and ``exit_code``: 0, 1 gate failed, flagged or refused by reviewers, 6 undecided
+        or waiting for them.
     """
     preflight(recipe)
     run = RunDir(directory)
@@ -70,6 +76,8 @@ def run_recipe(recipe: Recipe, directory: Path, *, fresh: bool = False) -> dict[
         write_text(run.recipe, recipe.path.read_text("utf-8"))
         run.update_manifest(recipe=str(recipe.path), model=recipe.head.model)
         _set_threads(recipe.head.threads)
+        reviews = {f"{n}-review" for n, (kind, _) in enumerate(recipe.stages, start=1) if kind == "review"}
+        forget_all_but(run.path, reviews)
         results: dict[str, Any] = {}
         folders: dict[str, Path] = {}
         key = ""
@@ -81,6 +89,8 @@ def run_recipe(recipe: Recipe, directory: Path, *, fresh: bool = False) -> dict[
                 results[label], folders[label] = result, context.directory
             if kind in folders:
                 _show(run, kind, folders[kind])
+            if kind == "review" and "exit_code" in result:  # not approved
+                return {"stages": results, "exit_code": result["exit_code"], "path": str(run.path)}
             if stop.requested and number < len(recipe.stages):
                 raise Interrupted(
                     f"stopped after stage {number} ({kind}), which is saved",
@@ -111,7 +121,7 @@ def _run_stage(context: Context, kind: str, options: Any, key: str) -> dict[str,
         context.directory.mkdir(parents=True)
         write_json(context.directory / KEY, {"key": key})
     done = read_json(context.directory / DONE)
-    if done is not None and kind != "report":
+    if done is not None and kind not in _AGAIN:
         say(f"{title}: done before ({done['line']})")
         return {**done, "skipped": True}
     say(f"{title} ...")
@@ -128,7 +138,9 @@ def _run_stage(context: Context, kind: str, options: Any, key: str) -> dict[str,
 
 
 def _key(before: str, recipe: Recipe, kind: str, options: Any) -> str:
-    """Identity of everything that decides a stage's result."""
+    """Identity of everything that decides a stage's result; who reviews it decides nothing of it."""
+    if kind == "review":
+        return before
     values = options.model_dump(mode="json")
     files = {}
     for name in ("prompts", "data", "eval_data", "unrelated", "ptx_data", "card", "labels", "since"):

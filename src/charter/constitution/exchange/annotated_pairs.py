@@ -84,7 +84,7 @@ def _comparison(pair: ExamplePair) -> dict[str, Any]:
     bad = "b" if good == "a" else "a"
     row: dict[str, Any] = {
         "id": key[:16],
-        "prompt": _prompt(messages),
+        "prompt": prompt_text(messages),
         f"response_{good}": {"text": pair.good.text, "model": "example"},
         f"response_{bad}": {"text": pair.bad.text, "model": "example"},
         "annotations": {DEFAULT: {"pref": good}, pair.principle.id: {"pref": good}},
@@ -100,7 +100,8 @@ def _comparison(pair: ExamplePair) -> dict[str, Any]:
     return row if plain else {**row, "messages": messages}
 
 
-def _prompt(messages: list[dict[str, str]]) -> str:
+def prompt_text(messages: list[dict[str, str]]) -> str:
+    """A question as it is; a longer conversation with the role before each turn."""
     if len(messages) == 1 and messages[0]["role"] == "user":
         return messages[0]["content"]
     return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in messages)

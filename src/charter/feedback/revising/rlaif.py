@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from charter.constitution import Constitution
+from charter.constitution import Constitution, Principle
 from charter.errors import ConfigError
 from charter.feedback.judging.model import OptionModel, Question
 from charter.feedback.revising.comparisons import conversation, mark_of
@@ -164,19 +164,20 @@ class DirectReward(Reward):
         ]
         return [said[0].value for said in self.judge(groups)]
 
+    def principles_for(self, group: Group) -> list[Principle]:
+        """What the group's answers are scored under; decided by the prompt and the seed."""
+        mine = about(self._usable, group)
+        key = sha256_json(conversation(group.samples[0].context.content))
+        most = self.principles_per_answer
+        count = len(mine) if most is None else min(most, len(mine))
+        return drawn(mine, count, seed=self.seed, key=key)
+
     def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         """One judgement of each sample; its reason names the principles and the score."""
         asked: list[tuple[int, int, str]] = []
         questions: list[Question] = []
         for number, group in enumerate(groups):
-            mine = about(self._usable, group)
-            key = sha256_json(conversation(group.samples[0].context.content))
-            count = (
-                len(mine)
-                if self.principles_per_answer is None
-                else min(self.principles_per_answer, len(mine))
-            )
-            for principle in drawn(mine, count, seed=self.seed, key=key):
+            for principle in self.principles_for(group):
                 for index, sample in enumerate(group.samples):
                     if sample.completion.text.strip():
                         asked.append((number, index, principle.id))

@@ -8,6 +8,7 @@ from typing import Any
 
 from charter.evaluation.report_json import EVIDENCE, constitution_json
 from charter.pipeline.recipe import ReportStage
+from charter.pipeline.reviews import reviews_of
 from charter.pipeline.stage import Context
 from charter.pipeline.stages.evaluate import FILE as EVALUATION
 from charter.reporting import parse_report, write_report
@@ -28,6 +29,7 @@ def run(context: Context, options: ReportStage) -> dict[str, Any]:
         "flags": evaluation["flags"],
         "examples": evaluation["examples"],
         **{name: evaluation[name] for name in EVIDENCE if name in evaluation},
+        "reviews": reviews_of(context.run.path),
         "data": _data(context, evaluation["prompts"]),
         "training": _training(context),
         "stages": [

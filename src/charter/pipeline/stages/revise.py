@@ -12,6 +12,8 @@ from charter.pipeline.recipe import ReviseStage
 from charter.pipeline.revising import open_writer, read_answered, revise_into
 from charter.pipeline.stage import Context
 
+CALLS = "calls-critic.jsonl"
+
 
 def run(context: Context, options: ReviseStage) -> dict[str, Any]:
     """See :class:`charter.pipeline.stage.StageRunner`."""
@@ -23,7 +25,9 @@ def run(context: Context, options: ReviseStage) -> dict[str, Any]:
     answerer = open_writer(recipe.model_source(), load_model=loaded)
     critic = answerer
     if options.critic is not None:
-        critic = open_writer(options.critic, base=Path(recipe.path).parent, load_model=loaded)
+        # An endpoint's calls are written down one by one: a batch that is stopped is not paid for twice.
+        calls = context.directory / CALLS
+        critic = open_writer(options.critic, base=Path(recipe.path).parent, load_model=loaded, journal=calls)
     summary = revise_into(
         context.directory,
         read_answered(str(recipe.file(options.prompts))),

@@ -1,0 +1,1 @@
+"""The labelling web app: one process, one SQLite file, a page that is used by keyboard."""

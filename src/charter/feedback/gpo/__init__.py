@@ -1,0 +1,1 @@
+"""Group preference optimisation: what a new group of people would prefer, from a few of its answers."""

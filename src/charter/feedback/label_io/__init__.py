@@ -1,0 +1,1 @@
+"""Labels that come from elsewhere and go elsewhere: import, check, merge, count, export."""

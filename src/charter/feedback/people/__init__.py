@@ -1,0 +1,1 @@
+"""Labels that people gave: how good they are, and rows to train on."""
