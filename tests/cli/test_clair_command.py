@@ -7,6 +7,7 @@ import math
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,7 @@ def test_stopped_by_ctrl_c_it_goes_on_and_asks_nothing_twice(project: Path) -> N
     def stopping(request: Request) -> Act:
         if request.number == 1:
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # the command's own thread hears it before this answer lets it go on
         return lower(request)
 
     with FakeEndpoint(stopping) as fake:

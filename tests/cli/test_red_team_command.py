@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,7 @@ def test_stopped_by_ctrl_c_it_goes_on_and_asks_nothing_twice(law: Path, stop_at:
     def stopping(request: Request) -> Act:
         if request.number == stop_at:
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # the command's own thread hears it before this answer lets it go on
         return planted(request)
 
     with FakeEndpoint(planted) as whole:
