@@ -18,7 +18,7 @@ def advise_command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Recommend algorithms for a data file, and say what in it they follow from."""
+    """Recommend algorithms for a data file. Says what in it they follow from."""
     from charter.data.advise import advise
     from charter.data.facts import facts_of
     from charter.data.formats import load_groups

@@ -16,7 +16,7 @@ def chat_command(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 = greedy.")] = 0.0,
     max_completion_length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 256,
 ) -> None:
-    """Talk to a model; an empty line or Ctrl-D ends, /new starts over."""
+    """Talk to a model. An empty line or Ctrl-D ends, /new starts over."""
     from charter import api
     from charter.engines.base import Sampling
     from charter.engines.local import LocalEngine

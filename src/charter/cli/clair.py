@@ -36,7 +36,7 @@ def clair_command(
     seed: Annotated[int, typer.Option(min=0, help="Decides which principle is drawn where.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
-    """Revise losing answers minimally, for `charter train apo-zero`; the same command goes on."""
+    """Revise losing answers minimally. For `charter train apo-zero`; the same command goes on."""
     from charter.cli.answers import losing, read_answers
     from charter.cli.made_rows import rows_at
     from charter.cli.vouched import vouched_for

@@ -16,7 +16,7 @@ def compare_command(
     max_completion_length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Win rates between models with intervals; a rating as well for three or more."""
+    """Win rates between models with intervals. A rating as well for three or more."""
     from charter.constitution import Constitution
     from charter.data.formats import load_groups
     from charter.errors import UserError

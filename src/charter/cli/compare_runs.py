@@ -27,7 +27,7 @@ def compare_runs_command(
     html: Annotated[Path | None, typer.Option("--html", help="File for one self-contained page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
 ) -> None:
-    """Compare evaluated checkpoints: principles, win rates, ratings, and the helpful-harmless front."""
+    """Compare evaluated checkpoints. Principles, win rates, ratings, and the helpful-harmless front."""
     from charter.constitution import Constitution
     from charter.evaluation.card import Criteria
     from charter.evaluation.side_by_side.checkpoint import HOW, read_checkpoints

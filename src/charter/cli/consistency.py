@@ -30,7 +30,7 @@ def consistency_command(
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
 ) -> None:
-    """Where examples, the policy, judges and people disagree, and what to do about it."""
+    """Where text, model, judges and people disagree. And what to do about it."""
     from charter.constitution import Constitution
     from charter.errors import ConfigError, UserError
     from charter.evaluation.consistency.consistency import consistency

@@ -39,7 +39,7 @@ def label_pairs_command(
     seed: Annotated[int, typer.Option(min=0, help="Decides which principles are drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Label pairs under drawn principles, in both orders; look at what is printed before you train."""
+    """Label pairs under drawn principles, in both orders. Look at what is printed before you train."""
     from charter.cli.answers import read_answers, several
     from charter.cli.label_findings import compared, refused_options, scored
     from charter.cli.made_rows import rows_at

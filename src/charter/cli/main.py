@@ -50,9 +50,11 @@ from charter.cli import (
     tax,
     train,
 )
+from charter.cli.sections import Sectioned
 from charter.errors import CharterError, exit_code_of
 
 app = typer.Typer(
+    cls=Sectioned,
     name="charter",
     help="Align a language model to a written constitution, and prove how far it adheres.",
     no_args_is_help=True,

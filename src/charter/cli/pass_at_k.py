@@ -36,7 +36,7 @@ def pass_at_k_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
 ) -> None:
-    """Sample answers that can be checked: pass@k and maj@k with intervals over prompts."""
+    """Measure pass@k and maj@k. On answers that can be checked, with intervals over prompts."""
     from charter.engines.base import Sampling
     from charter.environments.tasks import is_task_spec, load_prompts
     from charter.errors import ConfigError

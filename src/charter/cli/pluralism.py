@@ -33,7 +33,7 @@ def pluralism_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
 ) -> None:
-    """Distance of a model's answers from each group's, with and without naming it; worst group first."""
+    """Distance of a model's answers from each group's. With and without naming it; worst group first."""
     from charter.data.survey import read_survey
     from charter.errors import ConfigError
     from charter.evaluation.pluralism.wording import STEER, check_steer

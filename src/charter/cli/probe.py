@@ -57,7 +57,7 @@ def probe_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="Name the probes, and stop.")] = False,
 ) -> None:
-    """Probe a model for flattery and gaming, and rewards for what can be gamed in them."""
+    """Probe a model for flattery and gaming. And rewards for what can be gamed in them."""
     from charter.errors import UserError
 
     if listing:

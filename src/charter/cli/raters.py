@@ -61,7 +61,7 @@ def raters_command(
     seed: Annotated[int, typer.Option(help="Of the bootstraps.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
 ) -> None:
-    """Measure raters and their agreement; write people.json and training rows. Nobody is ever blocked."""
+    """Measure raters and their agreement. Writes people.json and training rows; nobody is ever blocked."""
     from charter.errors import DataError
     from charter.feedback.people.heard import read_gold
     from charter.feedback.people.next_items import next_items, read_candidates

@@ -43,7 +43,7 @@ def red_team_command(
     seed: Annotated[int, typer.Option(min=0, help="Decides what is sampled.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
-    """Write red-team prompts and harmless twins for each principle; the same command goes on."""
+    """Write red-team prompts and harmless twins. For each principle; the same command goes on."""
     from charter.cli.made_rows import rows_at
     from charter.config import validate
     from charter.constitution import Constitution

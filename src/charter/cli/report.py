@@ -15,7 +15,7 @@ def report_command(
     ] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Show it in the browser.")] = False,
 ) -> None:
-    """Render RUN/report.json again as one self-contained HTML page.
+    """Draw a run's page again. One self-contained HTML file, from RUN/report.json.
 
     What other commands found is taken in where it lies beside it: consistency.json, tax.json, probes.json
     and round_trip.json.

@@ -25,7 +25,7 @@ def review_command(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what a run waits for; or sign off, or refuse, under your name."""
+    """Sign off a run, or refuse, under your name. Alone it shows what the run waits for."""
     from charter.pipeline.reviews import all_asked, decide, standing
 
     if not run.is_dir():

@@ -41,7 +41,7 @@ def revise_command(
     max_critique_length: Annotated[int, typer.Option(min=1, help="Most tokens of a critique.")] = 192,
     seed: Annotated[int, typer.Option(min=0, help="Decides principles and samples.")] = 0,
 ) -> None:
-    """Answer prompts, criticise and revise each answer under drawn principles, and write training rows."""
+    """Answer, criticise and revise. Under drawn principles, as training rows."""
     from charter.config import validate
     from charter.constitution import Constitution
     from charter.feedback.revising.draw import usable

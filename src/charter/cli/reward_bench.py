@@ -43,7 +43,7 @@ def reward_bench_command(
     bf16: Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
 ) -> None:
-    """Test a reward model: accuracy by subset, calibration, and what it owes to length and style."""
+    """Test a reward model. Accuracy by subset, calibration, and what it owes to length and style."""
     from charter.catalogue.weights import named_weights
     from charter.data.formats import load_groups
     from charter.errors import ConfigError

@@ -15,7 +15,7 @@ def run_command(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was done there before.")] = False,
 ) -> None:
-    """Run a recipe's stages; continues by itself where it was stopped."""
+    """Run a recipe's stages. Continues by itself where it was stopped."""
     from charter.pipeline.recipe import Recipe
 
     parsed = Recipe.load(recipe)

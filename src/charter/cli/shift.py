@@ -39,7 +39,7 @@ def shift_command(
     bf16: Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
 ) -> None:
-    """Where would the base model have said something else than the aligned model does?
+    """Which tokens alignment changed. Where would the base model have said something else?
 
     A token is unshifted where it is the base model's first choice, marginal where it is second or third,
     shifted below that.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def train_command(context: typer.Context) -> None:
-    """Train a model with one of the algorithms (`charter train ALGORITHM --help`)."""
+    """Train a model. `charter train ALGORITHM --help` lists what an algorithm takes."""
     TrainGroup().main(context.args, prog_name="charter train", standalone_mode=False)
 
 
