@@ -28,10 +28,12 @@ from charter.evaluation.judging import court, given_judge
 from charter.evaluation.report_json import evidence_of, report_of
 from charter.evaluation.suite import SuiteOptions, TestReport, run_tests
 from charter.evaluation.taught import Taught
+from charter.feedback.people.people import people as measure_people
 from charter.feedback.recovering.pairs import pairs_of
 from charter.feedback.recovering.round_trip import round_trip
 from charter.reporting import write_report
 from charter.rundir import write_json
+from charter.testing.raters import RaterStudy, SimulatedRater, simulated_items
 from charter.types import Group
 
 DEMO = Path(__file__).parent.parent / "docs" / "demo"
@@ -100,7 +102,39 @@ def report(law: Constitution) -> dict[str, Any]:
     )
     made["title"] = "Town library assistant: a demonstration report"
     made["models"]["aligned"]["algorithm"] = "dpo"
+    made["reviews"] = [signed_off()]
     return made
+
+
+def raters(law: Constitution) -> dict[str, Any]:
+    """What five simulated raters are worth: one looks at the first answer too often, one guesses."""
+    crowd = [
+        SimulatedRater("ada", 0.93, group="north"),
+        SimulatedRater("bo", 0.88, group="north"),
+        SimulatedRater("chi", 0.82, position=0.5, group="south"),
+        SimulatedRater("dee", 0.8, spam=0.6, group="south"),
+        SimulatedRater("eli", 0.9, group="south", source="expert"),
+    ]
+    ids = [principle.id for principle in law.active]
+    items = simulated_items(160, gold=0.1, contested=0.15, principles=ids[:3], seed=2)
+    labels = RaterStudy(crowd, items, per_item=3, repeats=0.08, seed=2).labels()
+    return measure_people(labels, principles=ids).to_json()
+
+
+def signed_off() -> dict[str, Any]:
+    """A review by three people, one of whom refused."""
+    return {
+        "stage": "review",
+        "what": {"evaluation": {"file": "evaluation.json", "sha": "0" * 64}},
+        "by": ["M. Okafor", "L. Brandt", "S. Iyer"],
+        "needs": 2,
+        "state": "approved",
+        "approved": ["M. Okafor", "S. Iyer"],
+        "refused": ["L. Brandt"],
+        "missing": [],
+        "dissent": [{"who": "L. Brandt", "reason": "Apologies came back. I would have waited."}],
+        "reviews": [],
+    }
 
 
 def main() -> None:
@@ -112,6 +146,7 @@ def main() -> None:
     write_json(DEMO / "tax.json", tax())
     write_json(DEMO / "probes.json", probes())
     write_json(DEMO / "round_trip.json", round_trip(pairs_of(training_pairs(), name="demo"), law).to_json())
+    write_json(DEMO / "people.json", raters(law))
     page = write_report(DEMO)
     print(f"{page}: {page.stat().st_size / 1000:.0f} kB")
 

@@ -17,8 +17,8 @@ def report_command(
 ) -> None:
     """Draw a run's page again. One self-contained HTML file, from RUN/report.json.
 
-    What other commands found is taken in where it lies beside it: consistency.json, tax.json, probes.json
-    and round_trip.json.
+    What other commands found is taken in where it lies beside it: consistency.json, tax.json, probes.json,
+    round_trip.json and people.json.
     """
     from charter.reporting import write_report
 

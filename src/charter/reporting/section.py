@@ -10,7 +10,7 @@ from charter.reporting.node import Node
 
 Found = TypeVar("Found")
 
-FILES = ("consistency", "tax", "probes", "round_trip")
+FILES = ("consistency", "tax", "probes", "round_trip", "people")
 """Parts that may lie beside ``report.json`` as ``NAME.json``, as the commands that find them write them."""
 
 
