@@ -17,6 +17,7 @@ from charter.rundir import now, write_json
 COMMAND = "python benchmarks/offline_study.py"
 PAGE, WHERE = Path("docs/results/offline.md"), "docs/results/offline.md"
 PICTURES = Path("docs/images")
+SAID = Path(__file__).resolve().parent / "data" / "offline_findings.md"
 
 
 def write_results(cells: Sequence[Cell], cache: Path, result: Path, root: Path) -> int:
@@ -143,6 +144,11 @@ def _line(s: Row) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def _said() -> str:
+    """What a person read from the numbers; it stands apart, so that a page made again keeps it."""
+    return f"## What it shows\n\n{SAID.read_text(encoding='utf-8').strip()}\n\n" if SAID.exists() else ""
+
+
 def _spread(s: Row, name: str, form: str) -> str:
     """Median and range over rounds; one number where they agree as printed."""
     if s["cost"] is None:
@@ -185,10 +191,12 @@ reference, scored once for all methods, are not in them.
 One learning rate for all is not the best for each: read the table as what happens at the default
 beta on this budget, not as a ranking for all budgets.
 
-## Every method at its default beta
+{_said()}## Every method at its default beta
 
 {table(defaults)}
 ![Reward against KL](../images/offline_reward_kl.svg)
+
+Blue: pairs with a reference; orange: pairs without one; green: labelled answers; purple: imitation.
 
 ## Beta
 

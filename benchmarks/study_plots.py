@@ -33,9 +33,18 @@ def scatter(settings: Sequence[Row], base_reward: float) -> str:
         parts.append(
             f'<line class="bar" stroke="{colour}" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>'
-            f'<text x="{lx:.1f}" y="{ly:.1f}" fill="{colour}">{escape(s["algorithm"])}</text>'
+            f"{_leader(x, y, lx, ly, colour)}"
+            f'<text x="{lx:.1f}" y="{ly:.1f}" style="fill:{colour}">{escape(s["algorithm"])}</text>'
         )
     return svg("".join(parts))
+
+
+def _leader(x: float, y: float, lx: float, ly: float, colour: str) -> str:
+    """A thin line from a mark to its name, where the name had to move away."""
+    if math.hypot(lx - x - 7, ly - y - 4) < 10:
+        return ""
+    line = f"M{x:.1f} {y:.1f}L{lx - 2:.1f} {ly - 4:.1f}"
+    return f'<path d="{line}" stroke="{colour}" stroke-width=".6" opacity=".6"/>'
 
 
 def sweep(settings: Sequence[Row], names: Sequence[str]) -> str:
@@ -62,9 +71,9 @@ def sweep(settings: Sequence[Row], names: Sequence[str]) -> str:
         parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         for s, (x, y) in zip(line, places, strict=True):
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>')
-            parts.append(f'<text x="{x + 6:.1f}" y="{y - 6:.1f}" fill="{colour}">{s["beta"]:g}</text>')
+            parts.append(f'<text x="{x + 6:.1f}" y="{y - 6:.1f}" style="fill:{colour}">{s["beta"]:g}</text>')
         parts.append(
-            f'<text class="title" x="{LEFT + 12}" y="{TOP + 18 * (index + 1)}" fill="{colour}">'
+            f'<text class="title" x="{LEFT + 12}" y="{TOP + 18 * (index + 1)}" style="fill:{colour}">'
             f"{name}: beta</text>"
         )
     return svg("".join(parts))
