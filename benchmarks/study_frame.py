@@ -8,7 +8,8 @@ from collections.abc import Sequence
 W, H, LEFT, BOTTOM, TOP, RIGHT = 900, 560, 60, 50, 20, 20
 COLOURS = ("#2457a6", "#b3541e", "#2e7d4f", "#7b3fa0", "#8a7a1d")
 _STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#333;paint-order:stroke;stroke:#fff;stroke-width:3px}.grid{stroke:#ddd}.axis{stroke:#333}"
+    "text{font:12px system-ui,sans-serif;fill:#333;paint-order:stroke;stroke:#fff;stroke-width:3px}"
+    ".grid{stroke:#ddd}.axis{stroke:#333}"
     ".bar{stroke-width:1;opacity:.45}.base{stroke:#888;stroke-dasharray:4 3}.title{font-weight:600}"
 )
 
