@@ -185,7 +185,7 @@ mean change of the log-prob of the training pairs' answers, in nats; a falling b
 likelihood displacement. Intervals are 95%, resampling prompts with the answers of all seeds.
 *Seconds a step* and peak *memory* of the
 process were measured apart (`--time`) on the same few steps for every method, in fresh processes, as
-median and range over rounds that go through the methods forwards and backwards; the log-probs of the
+mean of a step, median and range over rounds that go through the methods forwards and backwards; the log-probs of the
 reference, scored once for all methods, are not in them.
 
 One learning rate for all is not the best for each: read the table as what happens at the default
