@@ -184,8 +184,9 @@ half. *KL* to the base model in nats per sequence, exact per token. *Better* and
 mean change of the log-prob of the training pairs' answers, in nats; a falling better side is
 likelihood displacement. Intervals are 95%, resampling prompts with the answers of all seeds.
 *Seconds a step* and peak *memory* of the
-process were measured apart (`--time`) on the same few steps for every method, in fresh processes, as
-mean of a step, median and range over rounds that go through the methods forwards and backwards; the log-probs of the
+process were measured apart (`--time`) on the same few steps for every method, in fresh processes:
+the mean of a step, its median and range over rounds that go through the methods forwards and backwards.
+One number stands for one round, which a busy minute can make half as long again. The log-probs of the
 reference, scored once for all methods, are not in them.
 
 One learning rate for all is not the best for each: read the table as what happens at the default
