@@ -34,7 +34,7 @@ def compare_runs_command(
     from charter.evaluation.side_by_side.compare import side_by_side
     from charter.evaluation.side_by_side.page import write_page
     from charter.evaluation.side_by_side.table import print_side_by_side
-    from charter.pipeline.recipe import EvaluateStage
+    from charter.pipeline.stage_options import EvaluateStage
 
     law = None if constitution is None else Constitution.load(constitution)
     defaults = {name: float(EvaluateStage.model_fields[name].default) for name in HOW}

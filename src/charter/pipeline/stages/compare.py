@@ -7,8 +7,8 @@ from typing import Any
 
 from charter.feedback.compare import compare, to_rows
 from charter.feedback.recovering.round_trip import round_trip
-from charter.pipeline.recipe import CompareStage
 from charter.pipeline.stage import Context
+from charter.pipeline.stage_options import CompareStage
 from charter.pipeline.stages.judge import FILE as JUDGEMENTS
 from charter.progress import say
 from charter.records import read_groups, write_groups

@@ -15,8 +15,8 @@ from charter.evaluation.table import print_table
 from charter.models.load import load
 from charter.models.pairing import Reference
 from charter.pipeline.evaluating import REPLIES
-from charter.pipeline.recipe import EvaluateStage
 from charter.pipeline.stage import Context
+from charter.pipeline.stage_options import EvaluateStage
 from charter.pipeline.stages.given import given_of
 from charter.progress import say
 from charter.records import write_groups

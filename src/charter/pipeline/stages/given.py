@@ -6,7 +6,8 @@ from pathlib import Path
 
 from charter.constitution import Constitution
 from charter.pipeline.evaluating import Given, open_given
-from charter.pipeline.recipe import EvaluateStage, JudgeStage, Recipe
+from charter.pipeline.recipe import Recipe
+from charter.pipeline.stage_options import EvaluateStage, JudgeStage
 
 
 def given_of(

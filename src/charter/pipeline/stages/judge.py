@@ -9,8 +9,8 @@ from typing import Any
 from charter.evaluation.answerer import lineage_family
 from charter.evaluation.judging import court
 from charter.pipeline.evaluating import REPLIES
-from charter.pipeline.recipe import JudgeStage
 from charter.pipeline.stage import Context
+from charter.pipeline.stage_options import JudgeStage
 from charter.pipeline.stages.given import given_of
 from charter.pipeline.stages.sample import FILE as SAMPLES
 from charter.records import read_groups, write_groups

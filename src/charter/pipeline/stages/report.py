@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from charter.evaluation.report_json import EVIDENCE, constitution_json
-from charter.pipeline.recipe import ReportStage
 from charter.pipeline.reviews import reviews_of
 from charter.pipeline.stage import Context
+from charter.pipeline.stage_options import ReportStage
 from charter.pipeline.stages.evaluate import FILE as EVALUATION
 from charter.reporting import parse_report, write_report
 from charter.rundir import now, read_jsonl, write_json

@@ -8,9 +8,9 @@ from typing import Any
 from charter.feedback.revising.revise import ReviseOptions
 from charter.models.load import load
 from charter.models.policy import Policy
-from charter.pipeline.recipe import ReviseStage
 from charter.pipeline.revising import open_writer, read_answered, revise_into
 from charter.pipeline.stage import Context
+from charter.pipeline.stage_options import ReviseStage
 
 CALLS = "calls-critic.jsonl"
 

@@ -13,8 +13,8 @@ from charter.engines.local import LocalEngine
 from charter.engines.sample import sample_prompts
 from charter.interrupt import current
 from charter.models.policy import Policy
-from charter.pipeline.recipe import SampleStage
 from charter.pipeline.stage import Context
+from charter.pipeline.stage_options import SampleStage
 from charter.progress import progress
 from charter.records import group_to_json, read_groups
 from charter.rundir import append_jsonl

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from charter.catalogue import lookup
-from charter.pipeline.recipe import Recipe, TrainStage
+from charter.pipeline.recipe import Recipe
 from charter.pipeline.revising import FILES, To
 from charter.pipeline.stage import Context
 from charter.pipeline.stage_models import filled, source
+from charter.pipeline.stage_options import TrainStage
 from charter.pipeline.stages.compare import GROUPS
 from charter.pipeline.training import TrainRequest, train
 
