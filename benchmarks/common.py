@@ -185,6 +185,9 @@ def peak_mib() -> float:
 def idle(load: float, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Whether anything else ran; a busy machine is said, not hidden.
 
+    What others used during the runs decides; the load before them, which also counts a benchmark that has
+    just ended, only where that is not known.
+
     Args:
         load: one-minute load before the benchmark.
         runs: results of workers, each with what :meth:`Neighbours.seen` said.
@@ -192,7 +195,7 @@ def idle(load: float, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     others = [run["neighbours"]["cores_used_by_others"] for run in runs]
     worst = max((value for value in others if value is not None), default=None)
     return {
-        "idle": load < IDLE_LOAD and (worst is None or worst < IDLE_CORES),
+        "idle": load < IDLE_LOAD if worst is None else worst < IDLE_CORES,
         "load_at_start": round(load, 2),
         "most_cores_used_by_others": worst,
     }

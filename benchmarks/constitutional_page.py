@@ -1,15 +1,19 @@
-"""The constitutional study as a results file and a page."""
+"""The constitutional study as a page."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from charter.rundir import now, read_json, write_json, write_text
+from constitutional_arms import MAX_TOKENS
+from constitutional_judged import unmeasured
+
+from charter.pipeline.attempts import told
 from charter.stats import p_words, percent, points
 
 Row = dict[str, Any]
+Arms = Mapping[str, Row]
 COMMAND = "python benchmarks/constitutional_study.py"
 ALIGNED = {
     "prompted": "the constitution as system prompt",
@@ -19,165 +23,185 @@ ALIGNED = {
 }
 """Ways to align, measured on the same held-out prompts."""
 
-UNMEASURED = {
+JUDGED = {
     "assistant": "the shipped assistant constitution",
     "model-spec": "the OpenAI Model Spec, release 2025-12-18",
 }
 """Constitutions most of which needs a judge."""
 
-ARMS = (*ALIGNED, *UNMEASURED)
+ARMS = (*ALIGNED, *JUDGED)
 
 
-def write_page(cache: Path, root: Path) -> int:
-    """Results and page of the arms that are there; 1 where one is missing."""
-    found = {name: _arm(cache / name) for name in ARMS if (cache / name / "cost.json").exists()}
-    missing = [name for name in ARMS if name not in found]
-    if not found:
-        print("no arm has finished")
-        return 1
-    rows = {name: found[name] for name in found}
-    write_json(
-        root / "benchmarks" / "results" / "constitutional_study.json",
-        {"command": COMMAND, "date": now(), "missing": missing, "arms": rows},
-    )
-    text = page(rows, missing)
-    write_text(root / "docs" / "results" / "constitutional.md", text)
-    print(text)
-    return 1 if missing else 0
+def page(arms: Arms, missing: Mapping[str, str], said: str = "") -> str:
+    """The page.
 
-
-def _arm(folder: Path) -> Row:
-    """What an arm's report says, and what it cost."""
-    report = read_json(folder / "report.json") or {}
-    kept = ("adherence", "health", "flags", "limits", "stages", "judge")
-    lint = folder / "lint.json"
-    return {
-        **{key: report.get(key) for key in kept},
-        "cost": read_json(folder / "cost.json"),
-        "lint": read_json(lint) if lint.exists() else None,
-    }
-
-
-def page(arms: dict[str, Row], missing: list[str]) -> str:
-    """The page, but for what only a person can say about it."""
+    Args:
+        arms: results by name.
+        missing: why the others have none.
+        said: what a person has to say about it; "" = nothing yet.
+    """
     aligned = {name: arms[name] for name in ALIGNED if name in arms}
-    gone = f"\nNot measured yet: {', '.join(missing)}.\n" if missing else ""
-    return f"""# One constitution, four ways
+    measured = {name: arm for name, arm in aligned.items() if arm["adherence"]}
+    parts = [
+        f"""# One constitution, four ways
 
 Made by `{COMMAND}`; numbers: `benchmarks/results/constitutional_study.json`.
-{gone}
-**What is compared.** The default model before and after, on the seven principles of
-`recipes/quickstart.constitution.md` and 145 held-out prompts, greedy, at most 128 tokens. Rules decide
-every principle, so nothing rests on a judge. One run each: single seeds, so expect other runs to differ
-by more than the intervals, which speak of prompts alone.
+{_missing(missing)}""",
+        _compared(measured, arms),
+        f"## What it shows\n\n{said}\n" if said else "",
+        _measured(measured) if measured else "",
+        _without(aligned),
+        _costs(arms),
+        unmeasured({name: (JUDGED[name], arms[name]) for name in JUDGED if name in arms}),
+    ]
+    return "\n".join(part for part in parts if part)
 
-{_overall(aligned)}
+
+def _missing(missing: Mapping[str, str]) -> str:
+    if not missing:
+        return ""
+    return "\nWithout a result:\n\n" + "\n".join(f"- {name}: {why}" for name, why in missing.items()) + "\n"
+
+
+def _compared(measured: Arms, arms: Arms) -> str:
+    models = sorted({arm["cost"]["model"] for arm in arms.values()})
+    if not measured:
+        return f"**What is compared.** {', '.join(models)}; no way to align has been measured yet.\n"
+    cards = [arm["adherence"] for arm in measured.values()]
+    prompts = sorted({card["coverage"]["prompts"] for card in cards})
+    principles = sorted({len(card["principles"]) for card in cards})
+    return f"""**What is compared.** {" and ".join(models)} before and after, on the {_numbers(principles)}
+principles of `recipes/quickstart.constitution.md` and {_numbers(prompts)} held-out prompts, greedy, at most
+{MAX_TOKENS} tokens. Rules decide every principle, so nothing rests on a judge. One run each: single seeds, so
+expect other runs to differ by more than the intervals, which speak of prompts alone.
+"""
+
+
+def _numbers(found: Iterable[int]) -> str:
+    return " or ".join(map(str, found))
+
+
+# -- the ways side by side ----------------------------------------------------
+
+
+def _measured(arms: Arms) -> str:
+    return f"""{_overall(arms)}
 Share of held-out answers that pass every principle that applies to them, with 95% intervals; `p` by
-exact McNemar against the same model without.
+exact McNemar against the same model without.{_bases_differ(arms)}
 
 ## Principle by principle
 
-{_principles(aligned)}
-Change in points; in bold where a rise or a fall is claimed after Holm's correction within its column.
+{_principles(arms)}
+Change in points. In bold where a change is claimed: a rise after Holm's correction within its column, a fall
+without any correction, because harm is not to be corrected away.
 
 ## Is it still the same model?
 
-{_health(aligned)}
-## What it cost
-
-{_costs(aligned)}
-## What could not be measured
-
-{_unmeasured(arms)}"""
+{_health(arms)}"""
 
 
-def _overall(arms: dict[str, Row]) -> str:
+def _overall(arms: Arms) -> str:
     lines = ["| way | before | after | change, points | p |", "|---|---|---|---|---|"]
     for name, arm in arms.items():
         row = arm["adherence"]["overall"]
         change = row["change"]
+        cells = ("not measured", "") if change is None else (_change(change), p_words(change["p"]))
         lines.append(
-            f"| {ALIGNED[name]} | {_rate(row['before'])} | {_rate(row['after'])} | {_change(change)} "
-            f"| {p_words(change['p'])} |"
+            f"| {ALIGNED[name]} | {_rate(row['before'])} | {_rate(row['after'])} | {' | '.join(cells)} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def _principles(arms: dict[str, Row]) -> str:
+def _bases_differ(arms: Arms) -> str:
+    """The model before is one and the same, asked anew for each arm; rounding may tell its answers apart."""
+    before = [arm["adherence"]["overall"]["before"] for arm in arms.values()]
+    rates = [row["rate"] for row in before if row]
+    if not rates or max(rates) == min(rates):
+        return ""
+    apart = 100 * (max(rates) - min(rates))
+    return f" The model before was asked anew for each way, and its rates differ by up to {apart:.1f} points."
+
+
+def _principles(arms: Arms) -> str:
     names = list(arms)
     lines = ["| principle | before | " + " | ".join(names) + " |", "|---|---|" + "---|" * len(names)]
-    first = next(iter(arms.values()))["adherence"]["principles"]
-    for place, row in enumerate(first):
-        cells = [_cell(arm["adherence"]["principles"][place]) for arm in arms.values()]
-        lines.append(f"| `{row['principle']}` | {_rate(row['before'])} | " + " | ".join(cells) + " |")
+    rows = {
+        name: {one["principle"]: one for one in arm["adherence"]["principles"]} for name, arm in arms.items()
+    }
+    for id, row in rows[names[0]].items():
+        cells = [_cell(found.get(id)) for found in rows.values()]
+        lines.append(f"| `{id}` | {_rate(row['before'])} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(row: Row) -> str:
-    if row["change"] is None:
+def _cell(row: Row | None) -> str:
+    if row is None or row["change"] is None:
         return "not measured"
-    told = _change(row["change"])
-    return f"**{told}**" if row["status"] in ("rose", "fell") else told
+    said = _change(row["change"])
+    return f"**{said}**" if row["status"] in ("rose", "fell") else said
 
 
-def _health(arms: dict[str, Row]) -> str:
+def _health(arms: Arms) -> str:
     names = list(arms)
     lines = ["| measure | before | " + " | ".join(names) + " |", "|---|---|" + "---|" * len(names)]
-    known = {name: {row["measure"]: row for row in arm["health"]} for name, arm in arms.items()}
+    known = {name: {row["measure"]: row for row in arm["health"] or ()} for name, arm in arms.items()}
     labels = {row["measure"]: row for rows in known.values() for row in rows.values()}
     for measure, label in labels.items():
         cells = [_number(known[name].get(measure), "after") for name in names]
-        before = next(
-            (_number(rows[measure], "before") for rows in known.values() if measure in rows), "not measured"
-        )
-        unit = f", {label['unit']}" if label["unit"] else ""
+        having = (rows[measure] for rows in known.values() if measure in rows)
+        before = next((_number(row, "before") for row in having if row["before"] is not None), "not measured")
+        said = label["unit"].casefold() in label["label"].casefold()  # an empty one as well
+        unit = "" if said else f", {label['unit']}"
         lines.append(f"| {label['label']}{unit} | {before} | " + " | ".join(cells) + " |")
     flags = [f"- {name}: {flag}" for name, arm in arms.items() for flag in arm["flags"] or ()]
     return "\n".join(lines) + "\n" + ("\nFlags:\n\n" + "\n".join(flags) + "\n" if flags else "")
 
 
+# -- an arm without a measurement, and costs ----------------------------------
+
+
+def _without(arms: Arms) -> str:
+    """Ways whose result is that they could not be gone, and what became of self-made revisions."""
+    ended = {name: arm["cost"]["outcome"] for name, arm in arms.items() if arm["cost"]["outcome"]}
+    lines = [
+        f"**{ALIGNED[name]}**: not trained, because {one['why']} ({one['line']})."
+        for name, one in ended.items()
+    ]
+    lines += [
+        f"**Revisions that Constitutional AI trained on**: {arm['revisions']['line']}."
+        for name, arm in arms.items()
+        if arm["revisions"] and name not in ended
+    ]
+    return "\n\n".join(lines) + "\n" if lines else ""
+
+
+def _costs(arms: Arms) -> str:
+    lines = [
+        "## What it cost",
+        "",
+        "| arm | minutes in all | stages, seconds | commands |",
+        "|---|---|---|---|",
+    ]
+    for name, arm in arms.items():
+        cost = arm["cost"]
+        timed = [one for one in arm["stages"] or () if one["seconds"] is not None]
+        stages = ", ".join(f"{one['name']} {one['seconds']:.0f}" for one in timed) or "none apart"
+        commands = "; ".join(f"`{command}`" for command in cost["commands"])
+        several = told(cost)
+        minutes = f"{cost['seconds'] / 60:.0f}" + (f" ({several})" if several else "")
+        lines.append(f"| {name} | {minutes} | {stages} | {commands} |")
+    where = Counter(
+        f"{machine['cpu']}, {machine['cores']} cores"
+        for machine in (arm["cost"]["machine"] for arm in arms.values())
+    )
+    return "\n".join(lines) + f"\n\nMeasured on: {'; '.join(where)}.\n"
+
+
+# -- cells --------------------------------------------------------------------
+
+
 def _number(row: Row | None, side: str) -> str:
     return "not measured" if row is None or row[side] is None else f"{row[side]:.3g}"
-
-
-def _costs(arms: dict[str, Row]) -> str:
-    lines = ["| way | minutes in all | stages, seconds | command |", "|---|---|---|---|"]
-    for name, arm in arms.items():
-        stages = ", ".join(f"{s['name']} {s['seconds']:.0f}" for s in arm["stages"] or () if s["seconds"])
-        commands = "; ".join(f"`{command}`" for command in arm["cost"]["commands"])
-        minutes = arm["cost"]["seconds"] / 60
-        lines.append(f"| {name} | {minutes:.0f} | {stages or 'evaluate alone'} | {commands} |")
-    return "\n".join(lines) + "\n"
-
-
-def _unmeasured(arms: dict[str, Row]) -> str:
-    parts = []
-    for name, title in UNMEASURED.items():
-        if name not in arms:
-            continue
-        rows = arms[name]["adherence"]["principles"]
-        measured = [row for row in rows if row["status"] != "not_measured"]
-        reasons: dict[str, int] = {}
-        for row in rows:
-            if row["status"] == "not_measured":
-                reasons[row["why"]] = reasons.get(row["why"], 0) + 1
-        told = "\n".join(
-            f"- {count}: {why}" for why, count in sorted(reasons.items(), key=lambda pair: -pair[1])
-        )
-        parts.append(
-            f"**{title[:1].upper()}{title[1:]}**: {len(measured)} of {len(rows)} principles measured "
-            f"(in {arms[name]['cost']['seconds'] / 60:.0f} minutes, judge and its card included). "
-            f"The others:\n\n{told}\n{_lint(arms[name]['lint'])}"
-        )
-    return "\n".join(parts)
-
-
-def _lint(found: Row | None) -> str:
-    """How often the linter said what."""
-    if found is None:
-        return ""
-    counts = Counter(finding["code"] for finding in found["findings"])
-    return f"\nThe linter: {', '.join(f'{code} {count}' for code, count in counts.most_common())}.\n"
 
 
 def _rate(rate: Row | None) -> str:

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
-from online_measure import Trajectory, scored, scorers_of
+from online_measure import Trajectory, said, scored, scorers_of
 from online_plan import (
     BASE_GENERATIONS,
     END_GENERATIONS,
@@ -83,7 +83,8 @@ def base_cell(cell: Cell, args: argparse.Namespace) -> Row:
     policy = charter.load(args.model)
     seed = HELD_OUT_SEED + cell.seed
     groups = sampled(policy, HELD_OUT, BASE_GENERATIONS, args.tokens, seed, args.eval_prompts)
-    return {"scores": scored(scorers_of("", args.reward), groups), "memory_mib": memory_mib()}
+    scores = scored(scorers_of("", args.reward), groups)
+    return {"scores": scores, **said(groups), "memory_mib": memory_mib()}
 
 
 def trained_cell(cell: Cell, args: argparse.Namespace) -> Row:
@@ -179,8 +180,8 @@ def _pair(group: Group, values: Sequence[float | None], number: int) -> Group | 
     if first is None or second is None or first == second:
         return None
     samples = group.samples if first > second else group.samples[::-1]
-    said = Judgement(PairTarget(0, 1), abs(first - second), judge="reward")
-    return Group(samples, (said,), f"{group.id}#{number}", group.source)
+    preferred = Judgement(PairTarget(0, 1), abs(first - second), judge="reward")
+    return Group(samples, (preferred,), f"{group.id}#{number}", group.source)
 
 
 def _kept(row: Mapping[str, float]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.engines.sample import sample_prompts
-from charter.evaluation.fluency import distinct, finished, kl_per_sequence, nll_under, words
+from charter.evaluation.fluency import distinct, finished, kl_of_each, nll_under, words
 from charter.feedback.rewards import Rewards, open_rewards
 from charter.feedback.rewards.base import SampleReward
 from charter.feedback.rewards.builtin import require
@@ -47,10 +48,10 @@ def afinn() -> Rewards:
 
     score = Afinn(language="en").score
 
-    def said(sample: Sample, group: Group) -> float:
+    def valence(sample: Sample, group: Group) -> float:
         return float(score(sample.completion.text))
 
-    return Rewards([SampleReward("afinn", said)])
+    return Rewards([SampleReward("afinn", valence)])
 
 
 def scorers_of(task: str, reward: str) -> dict[str, Rewards]:
@@ -71,6 +72,11 @@ def scored(scorers: Mapping[str, Judges], groups: Sequence[Group]) -> dict[str, 
             for values in rewards.combined(judged)
         ]
     return found
+
+
+def said(groups: Sequence[Group]) -> dict[str, list[list[str]]]:
+    """The completions' texts, kept so that another scorer can read them later."""
+    return {"texts": [[sample.completion.text for sample in group.samples] for group in groups]}
 
 
 class Trajectory:
@@ -111,7 +117,7 @@ class Trajectory:
         """Measure the policy that is to be trained: its KL is 0."""
         began = time.monotonic()
         groups = sample_prompts(_engine(policy), self.prompts, 1, self.sampling)
-        self.points.append({"step": 0, "kl": 0.0, "scores": scored(self.scorers, groups)})
+        self.points.append({"step": 0, "kl": 0.0, **said(groups), "scores": scored(self.scorers, groups)})
         self.seconds += time.monotonic() - began
 
     def after_step(self, policy: Policy, step: int, last: bool, metrics: Mapping[str, float]) -> HookResult:
@@ -141,11 +147,17 @@ class Trajectory:
             self._engine = _engine(policy)
         self._engine.load_weights(policy, step)
         groups = sample_prompts(self._engine, self.prompts, self.at_end if last else 1, self.sampling)
-        point: dict[str, Any] = {"step": step, "kl": None, "scores": scored(self.scorers, groups)}
+        point: dict[str, Any] = {
+            "step": step,
+            "kl": None,
+            **said(groups),
+            "scores": scored(self.scorers, groups),
+        }
         base = Reference(None)  # the policy without its adapter
         if last or self.kl_before_end:
-            found = kl_per_sequence(policy, base, groups)
-            point |= {"kl": found.mean, "kl_stderr": found.stderr}
+            each = iter(kl_of_each(policy, base, groups))
+            kls = [[round(next(each), 4) for _ in group.samples] for group in groups]
+            point |= {"kl": statistics.fmean(value for values in kls for value in values), "kls": kls}
         self.points.append(point)
         if last:
             self.end = {

@@ -16,12 +16,14 @@ from online_plan import (
     finished_row,
     settings_of,
 )
-from online_tables import STALENESS, Study
+from online_tables import FIRST_HALF, STALENESS, Study
 
 from charter.rundir import write_json
 
 PAGE, PICTURES = Path("docs/results/online.md"), Path("docs/images")
-PPO = ("ppo-plain", "ppo-unnormalised", "ppo-small-batch", "ppo-ema-reference")
+PPO = (FIRST_HALF, "ppo-unnormalised", "ppo-small-batch", "ppo-ema-reference")
+SAID = Path(__file__).resolve().parent / "data" / "online_findings.md"
+"""What a person read from the numbers; apart, so that a page made again keeps it."""
 
 
 def write_results(args: argparse.Namespace, result: Path, root: Path) -> int:
@@ -50,7 +52,10 @@ def write_results(args: argparse.Namespace, result: Path, root: Path) -> int:
 
 def page(study: Study) -> str:
     """The page, but for what only a person can say about it."""
-    parts = [_head(study), _frontier(study)]
+    parts = [_head(study)]
+    if SAID.exists():
+        parts.append(_joined("## What it shows", SAID.read_text(encoding="utf-8").strip()))
+    parts.append(_frontier(study))
     if "online-dpo-stale" in study.settings:
         parts.append(_staleness(study))
     if study.part("ppo"):
@@ -84,13 +89,15 @@ def _head(study: Study) -> str:
         on it."""),
         _p(f"""**Measures.** On the held-out openings: one completion each before training and on the way,
         {END_GENERATIONS} at the end, with the same random numbers every time. *KL* to the base model in
-        nats per completion, exact per token. Intervals are 95%, drawing prompts with the completions of
-        all seeds. *Different*: share of the completions that are unlike all others. *Nats a token under
+        nats per completion, exact per token. Intervals are 95%, drawing seeds and prompts with replacement;
+        three seeds are few, so what varies between runs is if anything
+        understated. *Different*: share of the completions that are unlike all others. *Nats a token under
         the base*: mean negative log-likelihood of the completions under the base model; low is text
         that the base model finds usual. *Seconds* are those of sampling, rewarding and training,
         without measuring. The watchdog only warns here."""),
         _p("""One learning rate for all is not the best for each, and a method may stop short of where it
-        could go. So the curves are to be read at the same KL, not only at their ends."""),
+        could go. PPO passes once over its rollouts, so that every method takes as many optimizer steps; its
+        clip then hardly binds. So the curves are to be read at the same KL, not only at their ends."""),
     )
 
 
@@ -98,8 +105,8 @@ def _frontier(study: Study) -> str:
     best = ""
     if study.best:
         best = _p(f"""Best of n, from {BASE_GENERATIONS} completions of the base model to each held-out
-        opening: the reward chooses, and the KL is at most log n - (n - 1) / n. Nothing is trained, and
-        each answer costs n.""")
+        opening and seed: the reward chooses, and the KL is at most log n - (n - 1) / n. Nothing is
+        trained, and each answer costs n completions, now and whenever one is wanted.""")
     return _joined(
         "## Reward against KL",
         study.frontier_table(),
@@ -107,6 +114,8 @@ def _frontier(study: Study) -> str:
         "![Held-out scorer against KL](../images/online_held_out_kl.svg)",
         best,
         study.best_table() if study.best else "",
+        "The first held-out opening at the end of training, first seed:",
+        study.answers(),
         _alarms(study),
     )
 
@@ -141,12 +150,13 @@ def _staleness(study: Study) -> str:
 
 
 def _ppo(study: Study) -> str:
-    n = next(s for s in settings_of(study.args) if s.name == "ppo-plain").rollouts
+    n = next(s for s in settings_of(study.args) if s.part == "ppo").rollouts
     return _joined(
         "## What matters in PPO",
-        _p(f"""The ablation of Xu et al. (2404.10719) on {n} rollouts: advantage normalisation, batch size,
-        and a reference that follows the policy. KL is to the base model in all of them."""),
-        study.compared_table(PPO, "ppo-plain"),
+        _p(f"""The ablation of Xu et al. (2404.10719), each after {n} rollouts: advantage normalisation, batch
+        size, and a reference that follows the policy, beside the frontier's PPO after as many. KL is to the
+        base model in all of them."""),
+        study.compared_table(PPO, FIRST_HALF),
         "![PPO with and without its parts](../images/online_ppo.svg)",
     )
 

@@ -23,11 +23,16 @@ from charter.feedback.rewards import open_rewards
 from charter.rundir import write_json
 
 QUESTIONS, GENERATIONS, TOKENS, RIGHT, WANTED = 20, 2, 24, 0.99, 2
+"""Questions of a candidate, answers to each, most tokens, the score of a right answer, tasks wanted."""
+
 INSTRUCTIONS = ("none", "answer")
 
 
-def probe(model: str, tasks: Sequence[str] = EASY, file: Path = TASKS) -> list[dict[str, Any]]:
-    """Print the success rate of each candidate, and write the rates and the two chosen to ``file``."""
+def probe(model: str, held_out: int, tasks: Sequence[str] = EASY, file: Path = TASKS) -> list[dict[str, Any]]:
+    """Print the success rate of each candidate, and write the rates and the two chosen to ``file``.
+
+    A candidate must have ``held_out`` questions that are not trained on.
+    """
     policy = charter.load(model)
     engine = LocalEngine(policy.model, policy.tokenizer, compute_dtype=policy.compute_dtype)
     rows: list[dict[str, Any]] = []
@@ -35,10 +40,9 @@ def probe(model: str, tasks: Sequence[str] = EASY, file: Path = TASKS) -> list[d
     with closing(open_rewards(["reasoning-gym"])) as rewards:
         for spec in (spec_of(task, instruction) for task in tasks for instruction in INSTRUCTIONS):
             try:
-                asked = prepare(
-                    LoadedData(tuple(held_out_tasks(spec, QUESTIONS, PROBE_SEED)), {}, "prompts", spec),
-                    policy.template,
-                ).groups
+                held_out_tasks(spec, held_out)
+                questions = tuple(held_out_tasks(spec, QUESTIONS, PROBE_SEED))
+                asked = prepare(LoadedData(questions, {}, "prompts", spec), policy.template).groups
             except (CharterError, ValueError) as fault:
                 print(f"left out: {str(fault).splitlines()[0]}")
                 continue

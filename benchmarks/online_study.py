@@ -76,7 +76,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rollouts", type=int, default=768)
     parser.add_argument("--tokens", type=int, default=32, help="most tokens of a completion")
-    parser.add_argument("--eval-prompts", type=int, default=64)
+    parser.add_argument("--eval-prompts", type=int, default=48)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--reward", default="vader", help="what is trained on, as in reward_funcs")
     parser.add_argument("--workers", type=int, default=1, help="processes at once; more than 1 only on a GPU")
@@ -91,7 +91,7 @@ def _work(args: argparse.Namespace) -> int:
     if args.worker == [PROBE]:
         from online_probe import probe
 
-        probe(args.model)
+        probe(args.model, args.eval_prompts)
         return 0
     from online_cell import run_cells
 

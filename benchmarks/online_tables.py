@@ -5,15 +5,28 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from online_plan import COMMAND, settings_of
 from online_plots import against_kl, draw, over_steps
-from online_summary import best_of, difference, gain, levels_of, reward_at, summaries, toy_table
+from online_summary import (
+    best_of,
+    difference,
+    first_steps,
+    gain,
+    interval_at,
+    levels_of,
+    read_at,
+    summaries,
+    summary,
+    toy_table,
+)
 from study_parts import Row
 
 from charter.rundir import now
 
 KL_AXIS = "square root of the KL to the base model (nats per completion)"
+FIRST_HALF = "ppo, first half"
 STALENESS = ("online-dpo", "online-dpo-stale", "offline-dpo")
 SHARED = {
     "learning_rate",
@@ -33,6 +46,9 @@ SHARED = {
 _SHOWN = ("model", "seeds", "rollouts", "tokens", "eval_prompts", "learning_rate", "reward")
 
 
+_NOT_KEPT = ("machine", "versions", "texts")
+
+
 class Study:
     """What is known, part by part.
 
@@ -50,8 +66,19 @@ class Study:
         self.of: dict[str, list[Row]] = defaultdict(list)
         for row in rows:
             self.of[row["setting"]].append(row)
-        self.best = best_of(self.of["best-of-n"][0]) if self.of["best-of-n"] else []
+        self.best = best_of(self.of["best-of-n"]) if self.of["best-of-n"] else []
+        self._add_first_half()
         self.toy = toy_table(self.of["toy"][0]["toy"]) if self.of["toy"] else []
+
+    def _add_first_half(self) -> None:
+        """The frontier's PPO after as many rollouts as its ablations had."""
+        seeds = sorted({row["seed"] for row in self.rows if row["part"] == "ppo"})
+        if cells := first_steps(self.of["ppo"], 0.5, seeds):
+            self.of[FIRST_HALF] = [{**row, "setting": FIRST_HALF, "part": "ppo"} for row in cells]
+            self.settings[FIRST_HALF] = summary(self.of[FIRST_HALF])
+            self.titles[FIRST_HALF] = (
+                "advantages normalised, rounds of 64 in steps of 32, the reference stays"
+            )
 
     def part(self, name: str) -> list[Row]:
         """Settings of a part, in the order of the plan."""
@@ -73,9 +100,7 @@ class Study:
             "rows": list(self.settings.values()),
             "best_of_n": self.best,
             "toy": self.toy,
-            "cells": [
-                {k: v for k, v in row.items() if k not in ("machine", "versions")} for row in self.rows
-            ],
+            "cells": [{k: _numbers(v) for k, v in row.items() if k not in _NOT_KEPT} for row in self.rows],
         }
 
     def drawings(self) -> dict[str, str]:
@@ -107,20 +132,36 @@ class Study:
             scores = [ci(end["reward"]), ci(end["held_out"]), f"{end['kl']:.2f}"]
             text = [f"{s['words']:.0f}", f"{s['distinct']:.0%}", f"{s['nll_base']:.2f}"]
             cost = [f"{s['seconds']:.0f}", f"{s['memory_mib']:.0f}"]
-            at = _at(s["points"], levels)
+            at = [_cell(interval_at(self.of[s["setting"]], level)) for level in levels]
             lines.append([s["setting"], f"{s['seeds']}", *scores, *at, *text, *cost])
         for b in self.best[:1] + self.best[-1:]:
             name = "base model" if b["n"] == 1 else f"best of {b['n']}"
-            at = ["-"] * len(levels) if b["n"] == 1 else _at(self.best, levels)
+            at = ["-"] * len(levels) if b["n"] == 1 else self._best_at(levels)
             scores = [ci(b["reward"]), ci(b["held_out"]), f"{b['kl']:.2f}"]
-            lines.append([name, "1", *scores, *at, *["-"] * 5])
+            lines.append([name, f"{len(self.of['best-of-n'])}", *scores, *at, *["-"] * 5])
         return table(head, lines)
+
+    def _best_at(self, levels: Sequence[float]) -> list[str]:
+        kls, scores = [b["kl"] for b in self.best], [b["reward"][0] for b in self.best]
+        found = [read_at(kls, scores, level) for level in levels]
+        return ["not reached" if value is None else f"{value:.2f}" for value in found]
+
+    def answers(self) -> str:
+        """What each method of the frontier makes of the first held-out opening."""
+        lines = []
+        for s in self.part("frontier"):
+            texts = self.of[s["setting"]][0]["points"][-1]["texts"][0]
+            lines.append([s["setting"], " ".join(texts[0].split()).replace("|", "\\|")])
+        return table(["method", "completion"], lines)
 
     def best_table(self) -> str:
         """Best of n."""
         return table(
-            ["n", self.label, "AFINN", "KL at most"],
-            [[f"{b['n']}", ci(b["reward"]), ci(b["held_out"]), f"{b['kl']:.2f}"] for b in self.best],
+            ["n", "completions", self.label, "AFINN", "KL at most"],
+            [
+                [f"{b['n']}", f"{b['completions']}", ci(b["reward"]), ci(b["held_out"]), f"{b['kl']:.2f}"]
+                for b in self.best
+            ],
         )
 
     def compared_table(self, names: Sequence[str], base: str) -> str:
@@ -173,10 +214,15 @@ class Study:
         return table(["setting", "algorithm", "options"], lines)
 
 
-def _at(points: Sequence[Row], levels: Sequence[float]) -> list[str]:
-    """Rewards where the KL is at each level."""
-    found = [reward_at(points, level) for level in levels]
-    return ["not reached" if value is None else f"{value:.2f}" for value in found]
+def _cell(value: Sequence[float] | None) -> str:
+    return "not reached" if value is None else ci(value)
+
+
+def _numbers(value: Any) -> Any:
+    """Without the texts of points."""
+    if not isinstance(value, list):
+        return value
+    return [{k: v for k, v in one.items() if k != "texts"} if isinstance(one, dict) else one for one in value]
 
 
 def ci(value: Sequence[float], *, sign: bool = False, percent: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,12 @@ HELD_OUT = (
     "villagers in the mountains",
     "artists who live together",
 )
-"""Two large groups and two small ones that GPO does not learn from."""
+"""Two large groups and two small ones that nobody learns from before their few answers are known."""
+
+Row = dict[str, Any]
+
+SMOOTHING = 0.5
+"""Votes added to each option where shares are estimated from few votes."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +33,40 @@ class Budget:
     Attributes:
         questions: of the survey, evenly spread over it.
         sizes: known answers of a group.
-        targets: most questions predicted by what runs the language model.
         gpo_steps: of meta-training.
         gpo_width, gpo_layers: of the network.
-        pairs: preferences that a run trains on.
-        votes: answers that stand for a question in fine-tuning.
-        lr: of LoRA.
+        gpo_rates: learning rates that GPO chooses from.
+        gpo_folds: training groups of which each is left out once for that choice.
+        tuned_rates: learning rates that fine-tuning on a group chooses from.
+        tuned_on: training groups on which it chooses.
+        pairs: preferences, or votes, that a run trains on.
+        votes: answers that stand for a question in fine-tuning on a group, in each order of the options.
+        lr: of LoRA on the preferences of many.
         seeds: of what is trained.
+        draws: of known questions, for what takes no time.
+        model_draws: of known questions, for what asks the language model; the first of ``draws``.
     """
 
     questions: int = 60
-    sizes: tuple[int, ...] = (0, 2, 5, 10)
-    targets: int = 20
-    gpo_steps: int = 3000
+    sizes: tuple[int, ...] = (0, 2, 8)
+    gpo_steps: int = 1500
     gpo_width: int = 64
     gpo_layers: int = 3
-    pairs: int = 480
-    votes: int = 8
+    gpo_rates: tuple[float, ...] = (1e-3, 3e-3)
+    gpo_folds: int = 2
+    tuned_rates: tuple[float, ...] = (2e-4, 1e-3)
+    tuned_on: int = 1
+    pairs: int = 320
+    votes: int = 4
     lr: float = 5e-4
     seeds: int = 2
+    draws: int = 10
+    model_draws: int = 2
+
+    @property
+    def most_known(self) -> int:
+        """Questions of a group that may become known."""
+        return max(self.sizes)
 
 
 def people(budget: Budget) -> Survey:
@@ -56,9 +76,20 @@ def people(budget: Budget) -> Survey:
 
 
 def split_of_questions(survey: Survey) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-    """Two thirds to train on, the others to measure on."""
+    """Two thirds to train on or to know answers of, the others to measure on."""
     train = tuple(one for index, one in enumerate(survey.questions) if index % 3 != 2)
     return train, tuple(one for index, one in enumerate(survey.questions) if index % 3 == 2)
+
+
+def known_questions(survey: Survey, group: str, count: int, draw: int) -> list[str]:
+    """Texts of the first ``count`` questions of a group that become known; targets are never among them.
+
+    Groups have draws of their own, and more known answers are the same ones and some others.
+    """
+    texts = [one.text for one in split_of_questions(survey)[0]]
+    names = [one.name for one in PEOPLE]
+    order = np.random.default_rng([draw, names.index(group), 11]).permutation(len(texts))
+    return [texts[index] for index in order[:count]]
 
 
 def everyone(survey: Survey) -> Survey:
@@ -75,17 +106,23 @@ def everyone(survey: Survey) -> Survey:
     return Survey(survey.questions, {"everyone": shares}, {"everyone": {}}, "everyone")
 
 
+def group_mean(survey: Survey, question: Question, without: str = "") -> tuple[float, ...]:
+    """Mean of the groups' answers as they were given, each group counting the same, one left out."""
+    found = [of[question.text] for name, of in survey.shares.items() if name != without]
+    return tuple(float(share) for share in np.mean(np.asarray(found), axis=0))
+
+
 # -- rows ------------------------------------------------------------------------------------------
 
 
-def votes(question: Question, shares: Sequence[float], count: int, steer: str) -> Iterator[dict[str, Any]]:
+def votes(question: Question, shares: Sequence[float], count: int, steer: str) -> Iterator[Row]:
     """Answers in proportion to the shares, in both orders of the options, for fine-tuning."""
     for order in orders_of(question):
         turns = turns_of(Asked(question, steer), order)
         for option, times in enumerate(quotas(shares, count)):
             letter = letters(question)[order.index(option)]
             for _ in range(times):
-                yield {"prompt": _turns(turns), "completion": [{"role": "assistant", "content": letter}]}
+                yield {"prompt": _turns(turns), "completion": _said(letter)}
 
 
 def quotas(shares: Sequence[float], count: int) -> list[int]:
@@ -97,7 +134,7 @@ def quotas(shares: Sequence[float], count: int) -> list[int]:
     return whole.tolist()  # type: ignore[no-any-return]
 
 
-def pairs(survey: Survey, questions: Sequence[Question], count: int, seed: int) -> list[dict[str, Any]]:
+def pairs(survey: Survey, questions: Sequence[Question], count: int, seed: int) -> list[Row]:
     """What people prefer, a pair of options at a time; the prompt says which group is asked.
 
     Groups give pairs in proportion to their people. Of two options, each is preferred as often as its share
@@ -112,42 +149,10 @@ def pairs(survey: Survey, questions: Sequence[Question], count: int, seed: int) 
         for _ in range(times):
             question = questions[int(rng.integers(len(questions)))]
             better, worse = drawn_pair(survey.shares[name][question.text], rng)
-            row = _pair(question, better, worse, STEER.format(group=name), rng)
+            order = orders_of(question)[int(rng.integers(2))]
+            row = _pair(question, better, worse, STEER.format(group=name), order)
             made.append({**row, "group": name})
     return [made[index] for index in rng.permutation(len(made))]
-
-
-def pooled(
-    crowd: Survey, questions: Sequence[Question], count: int, seed: int, *, beliefs: bool
-) -> list[dict[str, Any]]:
-    """Pairs of all people together, whose group nobody says.
-
-    With ``beliefs`` rows are GDPO's: the option a person chose is the belief, and both answers are judged
-    under it; without, the answer chosen and another one.
-    """
-    rng = np.random.default_rng([seed, 6])
-    made = []
-    for index in range(count):
-        question = questions[index % len(questions)]
-        shares = crowd.shares["everyone"][question.text]
-        if not beliefs:
-            better, worse = drawn_pair(shares, rng)
-            made.append(_pair(question, better, worse, "", rng))
-            continue
-        held = int(rng.choice(len(shares), p=np.asarray(shares) / sum(shares)))
-        other = int(rng.choice([one for one in range(len(shares)) if one != held]))
-        order = orders_of(question)[int(rng.integers(2))]
-        made.append(
-            {
-                "prompt": _turns(turns_of(Asked(question), order)),
-                "beliefs": letters(question),
-                "p_star": [shares[option] for option in order],
-                "belief": order.index(held),
-                "chosen": _said(question.options[held]),
-                "rejected": _said(question.options[other]),
-            }
-        )
-    return made
 
 
 def drawn_pair(shares: Sequence[float], rng: np.random.Generator) -> tuple[int, int]:
@@ -157,10 +162,74 @@ def drawn_pair(shares: Sequence[float], rng: np.random.Generator) -> tuple[int, 
     return (one, other) if rng.random() < chance else (other, one)
 
 
-def _pair(
-    question: Question, better: int, worse: int, steer: str, rng: np.random.Generator
-) -> dict[str, Any]:
-    order = orders_of(question)[int(rng.integers(2))]
+@dataclass(frozen=True)
+class Vote:
+    """What one person of the crowd chose.
+
+    Attributes:
+        question: that was asked.
+        held: index of the option chosen.
+        other: one of the others, drawn alike.
+        order: in which the options were shown.
+    """
+
+    question: Question
+    held: int
+    other: int
+    order: tuple[int, ...]
+
+
+def votes_of(crowd: Survey, questions: Sequence[Question], count: int, seed: int) -> list[Vote]:
+    """Votes of people drawn from the crowd, each question as often; every method is trained on the same."""
+    rng = np.random.default_rng([seed, 6])
+    made = []
+    for index in range(count):
+        question = questions[index % len(questions)]
+        shares = np.asarray(crowd.shares["everyone"][question.text])
+        held = int(rng.choice(len(shares), p=shares / shares.sum()))
+        other = int(rng.choice([one for one in range(len(shares)) if one != held]))
+        made.append(Vote(question, held, other, orders_of(question)[int(rng.integers(2))]))
+    return made
+
+
+def estimated(drawn: Sequence[Vote]) -> dict[str, tuple[float, ...]]:
+    """Shares by question as the votes tell them, :data:`SMOOTHING` added to each option."""
+    counts: dict[str, list[float]] = {}
+    for one in drawn:
+        counts.setdefault(one.question.text, [SMOOTHING] * len(one.question.options))[one.held] += 1
+    return {text: tuple(count / sum(of) for count in of) for text, of in counts.items()}
+
+
+def rows_of_votes(drawn: Sequence[Vote], method: str) -> list[Row]:
+    """The votes as ``dpo``, ``gdpo`` or ``sft`` is trained on them.
+
+    ``dpo``: the letter chosen, and another's. ``gdpo``: the letter chosen is the belief, both options' texts
+    are judged under it, and the shares are those that the votes tell. ``sft``: the letter chosen.
+    """
+    shares = estimated(drawn)
+    made: Mapping[str, Any] = {
+        "dpo": lambda one: _pair(one.question, one.held, one.other, "", one.order),
+        "gdpo": lambda one: _belief(one, shares[one.question.text]),
+        "sft": lambda one: {
+            "prompt": _turns(turns_of(Asked(one.question), one.order)),
+            "completion": _said(letters(one.question)[one.order.index(one.held)]),
+        },
+    }
+    return [made[method](one) for one in drawn]
+
+
+def _belief(one: Vote, shares: Sequence[float]) -> Row:
+    return {
+        "prompt": _turns(turns_of(Asked(one.question), one.order)),
+        "beliefs": letters(one.question),
+        "p_star": [shares[option] for option in one.order],
+        "belief": one.order.index(one.held),
+        "chosen": _said(one.question.options[one.held]),
+        "rejected": _said(one.question.options[one.other]),
+    }
+
+
+def _pair(question: Question, better: int, worse: int, steer: str, order: Sequence[int]) -> Row:
     names = letters(question)
     return {
         "prompt": _turns(turns_of(Asked(question, steer), order)),

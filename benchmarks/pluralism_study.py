@@ -1,10 +1,13 @@
 """Preferences of groups: GPO on new groups, GDPO against DPO's majority, group-robust DPO's worst group.
 
-    python benchmarks/pluralism_study.py          # all cells that are not known yet, then the page
-    python benchmarks/pluralism_study.py --plan   # what there is to do, and how long it may take
-    python benchmarks/pluralism_study.py --page   # only the page, from what is known
+    python benchmarks/pluralism_study.py                # all cells that are not known yet, then the page
+    python benchmarks/pluralism_study.py --plan         # what there is to do, and how long it may take
+    python benchmarks/pluralism_study.py --page         # only the page, from what is known
+    python benchmarks/pluralism_study.py --only skew    # only cells of a kind; may run beside others
 
-Finished cells are kept under ``--cache``, one file each, so the same command continues a stopped study.
+Finished cells are kept under ``--cache``, one file each, in a folder for these settings and this code: the
+same command continues a stopped study, and changed code measures anew. A page is not written over by one
+that knows less, or that is of other settings, without ``--overwrite``.
 """
 
 from __future__ import annotations
@@ -12,61 +15,81 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pluralism_cells import Cell, Study, cells_of, timed
+from pluralism_cells import cells_of, key_of, settings_of, timed
 from pluralism_data import Budget
-from pluralism_page import write_page
+from pluralism_model import Cell, Result, Study
+from pluralism_page import PAGE, ROOT, check_page, write_results
 
+from charter.errors import ConfigError, Interrupted, UserError, did_you_mean
 from charter.interrupt import graceful
 from charter.progress import say
-from charter.rundir import read_json, sha256_json, write_json
+from charter.rundir import read_json, write_json
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "results" / "pluralism.md"
-
-MINUTES = {"gpo": 3.0, "in-context": 2.0, "fine-tuned": 1.5, "skew": 4.0, "robust": 7.0}
-"""Of a cell by its kind: an estimate for the default model on two idle cores; not measured."""
+MINUTES = {
+    "baselines": 0.5,
+    "choose": 4.0,
+    "gpo": 1.0,
+    "in-context": 1.5,
+    "fine-tuned": 0.7,
+    "skew": 3.0,
+    "robust": 4.0,
+}
+"""Of a cell by its kind, on one core: an estimate."""
 
 
 def main() -> int:
     """Run what is missing, then write the page."""
     args = _arguments()
-    budget = Budget(seeds=args.seeds)
+    budget = Budget(seeds=args.seeds, model_draws=args.draws)
     study = Study(args.model, Path(args.cache) / key_of(args.model, budget), budget)
     cells = cells_of(budget)
-    if args.plan:
-        print("\n".join(plan_lines(cells, study.cache)))
-        return 0
-    if not args.page:
-        run_missing(cells, study, args.limit)
-    finish(cells, study, PAGE)
+    try:
+        wanted = of_kinds(cells, args.only)
+        if args.plan:
+            print("\n".join(plan_lines(wanted, study.cache)))
+            return 0
+        if not args.page:
+            run_missing(wanted, study, args.limit)
+        finish(cells, study, Path(args.out), overwrite=args.overwrite)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        return 130
     return 0
 
 
-def key_of(model: str, budget: Budget) -> str:
-    """Folder of the cells of these settings."""
-    return sha256_json([model, asdict(budget)])[:12]
+def of_kinds(cells: Sequence[Cell], kinds: Sequence[str]) -> list[Cell]:
+    """Cells of some kinds; none named = all.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
+    known = list(dict.fromkeys(cell.kind for cell in cells))
+    for kind in kinds:
+        if kind not in known:
+            raise ConfigError(f"no cells of kind {kind!r}; {did_you_mean(kind, known)}", where="--only")
+    return [cell for cell in cells if not kinds or cell.kind in kinds]
 
 
 def missing_of(cells: Sequence[Cell], cache: Path) -> list[Cell]:
     """Cells without a result."""
-    return [cell for cell in cells if not cell.file(cache).exists()]
+    return [cell for cell in cells if read_json(cell.file(cache)) is None]
 
 
 def plan_lines(cells: Sequence[Cell], cache: Path) -> list[str]:
     """What there is to do, by kind of cell."""
     left = missing_of(cells, cache)
-    kinds = list(dict.fromkeys(cell.name.split("/")[0] for cell in cells))
     lines = []
-    for kind in kinds:
-        count = sum(cell.name.startswith(f"{kind}/") for cell in left)
-        total = sum(cell.name.startswith(f"{kind}/") for cell in cells)
+    for kind in dict.fromkeys(cell.kind for cell in cells):
+        count, total = (sum(cell.kind == kind for cell in of) for of in (left, cells))
         lines.append(f"{kind}: {count} of {total} cells left, about {count * MINUTES[kind]:.0f} minutes")
-    whole = sum(MINUTES[cell.name.split("/")[0]] for cell in left)
-    return [*lines, f"in all: {len(left)} cells, about {whole:.0f} minutes on two idle cores (estimated)"]
+    whole = sum(MINUTES[cell.kind] for cell in left)
+    return [*lines, f"in all: {len(left)} cells, about {whole:.0f} minutes on one core (estimated)"]
 
 
 def run_missing(cells: Sequence[Cell], study: Study, limit: float | None = None) -> None:
@@ -87,25 +110,40 @@ def run_missing(cells: Sequence[Cell], study: Study, limit: float | None = None)
             write_json(cell.file(study.cache), timed(cell, study))
 
 
-def finish(cells: Sequence[Cell], study: Study, page: Path) -> None:
-    """Write the page from what is known."""
-    found = {}
-    for cell in cells:
-        result = read_json(cell.file(study.cache))
-        if result is not None:
-            found[cell.name] = result
-    write_page(found, len(cells), study.budget, study.model, page)
+def known(cells: Sequence[Cell], cache: Path) -> dict[str, Result]:
+    """Results by name of cell."""
+    found = {cell.name: read_json(cell.file(cache)) for cell in cells}
+    return {name: result for name, result in found.items() if result is not None}
+
+
+def finish(cells: Sequence[Cell], study: Study, page: Path, *, overwrite: bool = False) -> None:
+    """Write the page, its plots and every number from what is known.
+
+    Raises:
+        UserError: nothing is measured, or a page is there that knows more or is of other settings.
+    """
+    found: Mapping[str, Result] = known(cells, study.cache)
+    settings = settings_of(study.model, study.budget)
+    if not found:
+        raise UserError("no cell is measured with these settings and this code", fix="run without --page")
+    if not overwrite:
+        check_page(page, settings, len(found))
+    write_results(found, cells, study, settings, page)
     say(f"wrote {page}")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=Budget.seeds)
+    parser.add_argument("--draws", type=int, default=Budget.model_draws, help="of known questions")
+    parser.add_argument("--only", nargs="+", default=(), metavar="KIND", help="only cells of these kinds")
     parser.add_argument("--plan", action="store_true", help="only say what there is to do")
     parser.add_argument("--page", action="store_true", help="only write the page")
     parser.add_argument("--limit", type=float, help="start no further cell after so many seconds")
     parser.add_argument("--cache", default=str(ROOT / "runs" / "pluralism_study"))
+    parser.add_argument("--out", default=str(PAGE), help="the page")
+    parser.add_argument("--overwrite", action="store_true", help="whatever the page there knows")
     return parser.parse_args()
 
 

@@ -72,9 +72,9 @@ def spread(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return moved
 
 
-def svg(inside: str) -> str:
+def svg(inside: str, height: int = H) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {W} {H}" role="img" aria-label="plot">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {W} {height}" role="img" aria-label="plot">'
         f"<style>{_STYLE}</style>"
-        f'<rect width="{W}" height="{H}" fill="#fff"/>{inside}</svg>\n'
+        f'<rect width="{W}" height="{height}" fill="#fff"/>{inside}</svg>\n'
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study_parts import Row, interval, read_cell
-from study_plan import SWEEPS, Cell
+from study_plan import SPECIAL_DATA, SWEEPS, Cell
 from study_plots import scatter, sweep
 from study_time import costs
 
@@ -78,8 +78,9 @@ def summary(rows: Sequence[Row]) -> Row:
         "reward": interval([row["rewards"] for row in rows]),
     }
     for name in _MEANS:
-        values[name] = statistics.fmean(row[name] for row in rows)
-    values["kl_seeds"] = [row["kl"] for row in rows]
+        of_seeds = [row[name] for row in rows]
+        values[name] = statistics.fmean(of_seeds)
+        values[f"{name}_seeds"] = of_seeds
     return values
 
 
@@ -133,11 +134,11 @@ def _line(s: Row) -> str:
         beta,
         f"{win[0]:.0%} [{win[1]:.0%}, {win[2]:.0%}]",
         f"{reward[0]:.2f} [{reward[1]:.2f}, {reward[2]:.2f}]",
-        f"{s['kl']:.1f}",
-        f"{s['words']:.0f}",
-        f"{s['finished']:.0%}",
-        f"{s['moved_chosen']:+.1f}",
-        f"{s['moved_rejected']:+.1f}",
+        _over_seeds(s, "kl", "{:.1f}"),
+        _over_seeds(s, "words", "{:.0f}"),
+        _over_seeds(s, "finished", "{:.0%}"),
+        _over_seeds(s, "moved_chosen", "{:+.1f}"),
+        _over_seeds(s, "moved_rejected", "{:+.1f}"),
         _spread(s, "seconds", "{:.2f}"),
         _spread(s, "memory_mib", "{:.0f}"),
     )
@@ -147,6 +148,18 @@ def _line(s: Row) -> str:
 def _said() -> str:
     """What a person read from the numbers; it stands apart, so that a page made again keeps it."""
     return f"## What it shows\n\n{SAID.read_text(encoding='utf-8').strip()}\n\n" if SAID.exists() else ""
+
+
+def _left_out() -> str:
+    """The methods that could not be compared on these data, and why."""
+    said = "; ".join(f"{name} ({why})" for name, why in SPECIAL_DATA.items())
+    return f"Methods that need more than these pairs tell: {said}."
+
+
+def _over_seeds(s: Row, name: str, form: str) -> str:
+    """Mean and range over seeds; one number where they agree as printed."""
+    middle, low, high = (form.format(v) for v in (s[name], min(s[f"{name}_seeds"]), max(s[f"{name}_seeds"])))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _spread(s: Row, name: str, form: str) -> str:
@@ -182,15 +195,18 @@ warm-up, for every method alike. Methods on labelled answers see the same answer
 {base_reward:.2f}). *Win rate*: reward above the base model's answer to the same prompt, ties count
 half. *KL* to the base model in nats per sequence, exact per token. *Better* and *worse answers*:
 mean change of the log-prob of the training pairs' answers, in nats; a falling better side is
-likelihood displacement. Intervals are 95%, resampling prompts with the answers of all seeds.
+likelihood displacement. Intervals in square brackets are 95%, resampling prompts with the answers of
+all seeds; round brackets hold the lowest and the highest of the seeds.
 *Seconds a step* and peak *memory* of the
 process were measured apart (`--time`) on the same few steps for every method, in fresh processes:
-the mean of a step, its median and range over rounds that go through the methods forwards and backwards.
-One number stands for one round, which a busy minute can make half as long again. The log-probs of the
-reference, scored once for all methods, are not in them.
+the mean of a step, and in square brackets its range over rounds that go through the methods forwards and
+backwards on an otherwise idle machine. The log-probs of the reference, scored once for all methods, are
+not in them.
 
 One learning rate for all is not the best for each: read the table as what happens at the default
 beta on this budget, not as a ranking for all budgets.
+
+**Not here.** {_left_out()}
 
 {_said()}## Every method at its default beta
 

@@ -15,9 +15,14 @@ SWEEPS = {
 }
 """Betas of the sweeps. A method's default beta is a cell anyway."""
 
-SPECIAL_DATA = {"modpo", "gdpo", "dpo-behaviour", "sdpo", "sppo"}
-"""Methods that read other data (scores of other objectives, beliefs, sampler records, win rates) or
-loop over parts."""
+SPECIAL_DATA = {
+    "modpo": "scores of other objectives",
+    "gdpo": "beliefs of groups",
+    "dpo-behaviour": "the sampler's log-probs",
+    "sdpo": "several parts, one reference after the other",
+    "sppo": "win rates over many answers",
+}
+"""Methods that are left out, and what they read or do instead."""
 
 FOR_THIS_BUDGET = {"tr-dpo": {"ref_model_sync_steps": 8}}
 """Options whose defaults are for longer runs: in 32 steps TR-DPO's reference would never move."""

@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 from common import Better, row, void
 from trl_methods import METHODS
 
-FIRST_LOSS = {"bf16": 1e-2, "fp32": 1e-5}
-"""How far the first loss may be from what it must be: policy and reference are still the same model.
-Where nothing is known beforehand (SFT, reward models), how far the two first losses may be apart."""
 FIRST_GRADIENT = {"bf16": 2e-2, "fp32": 1e-3}
 """How far the norms of the first gradient may be apart, relative: the weights are still equal."""
 
@@ -26,7 +23,7 @@ def disagreement(ours: Mapping[str, Any], peer: Mapping[str, Any], dtype: str) -
     method = METHODS[ours["method"]]
     for result in (ours, peer):
         wanted = ours["losses"][0] if method.first_loss is None else method.first_loss
-        if not abs(result["losses"][0] - wanted) <= FIRST_LOSS[dtype]:
+        if not abs(result["losses"][0] - wanted) <= method.first_gap[dtype]:
             return f"first loss of {result['variant']} is {result['losses'][0]:.6f}, not {wanted:.6f}"
     norms = ours["grad_norms"][0], peer["grad_norms"][0]
     if not abs(norms[0] / norms[1] - 1) <= FIRST_GRADIENT[dtype]:

@@ -21,7 +21,7 @@ from typing import Any
 from common import RESULTS, Jobs, Neighbours, cache_folder, command, idle, table, write_results
 from trl_methods import METHODS
 from trl_rows import LENGTHS
-from trl_verdict import FIRST_GRADIENT, FIRST_LOSS, disagreement, loss_gap, rows_of, summary
+from trl_verdict import FIRST_GRADIENT, disagreement, loss_gap, rows_of, summary
 
 from charter.progress import progress, say
 
@@ -127,7 +127,7 @@ def main(method: str, script: str, argv: Sequence[str] | None = None) -> int:
         idle=idle(neighbours.load, runs),
         float32_check=check,
         tolerance={
-            "first_loss": FIRST_LOSS,
+            "first_loss": dict(METHODS[args.method].first_gap),
             "first_gradient": FIRST_GRADIENT,
             "curve": dict(METHODS[method].gap),
         },

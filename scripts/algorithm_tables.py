@@ -8,33 +8,23 @@ between the two markers is.
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from algorithm_losses import NEEDED, losses, markdown, summary
+
 from charter.catalogue import ENTRIES, Entry
-from charter.catalogue.entry import Data, option_json
+from charter.catalogue.entry import option_json
 from charter.catalogue.from_trl import TRAINERS, trainers_of
 from charter.catalogue.options import TrainOptions
 from charter.cli.algorithm_words import option_groups, who_samples
+from charter.training.terms import by_name
 
 PAGES = Path(__file__).parent.parent / "docs" / "algorithms"
 START, END = "<!-- options: written by scripts/algorithm_tables.py -->", "<!-- end of options -->"
 WHOLE = "<!-- this page is written by scripts/algorithm_tables.py -->"
-
-COLUMNS: dict[Data, str] = {
-    "sft": "`prompt` and `completion`; or `messages`; or `text`",
-    "preference": "`prompt`, `chosen`, `rejected`; or `prompt`, `responses` with `ranks` or `scores`",
-    "unpaired": "`prompt`, `completion`, `label`; or pairs, which are taken apart",
-    "rated": "`prompt`, `responses`, `scores`",
-    "attributes": "`prompt`, `response`, `scores` (`{name: number or null}`); or `responses`, each with such",
-    "steps": "`prompt`, `completions` (the steps of one answer), `labels`",
-    "prompts": "`prompt`",
-}
 
 
 def updated(text: str, entry: Entry) -> str:
@@ -49,7 +39,7 @@ def updated(text: str, entry: Entry) -> str:
     _, end, tail = rest.partition(END)
     if not (start and end):
         raise ValueError(f"the page of {entry.name} lacks a marker: {START} ... {END}")
-    return f"{head}{START}\n{options_table(entry)}\n{END}{tail}"
+    return f"{head}{START}\n{_of_options(entry)}\n{END}{tail}"
 
 
 def whole_page(entry: Entry) -> str:
@@ -63,10 +53,9 @@ def _lines(entry: Entry) -> Iterator[str]:
     yield f"{_sentence(entry.best_for)} Paper: {_paper(entry.paper)}.\n"
     yield f"## Loss\n\n```\n{traits.formula}\n```\n"
     yield f"**How it learns**: {traits.mechanism}.\n"
-    for title, text in _objectives(entry):
-        yield f"### `{title}`\n\n{text}\n"
-    yield "## Data\n"
-    yield f"{COLUMNS[entry.data]}. Optional columns and all formats: [data](../data.md).\n"
+    for name, text in losses(entry):
+        yield f"### {name}\n\n{text}\n"
+    yield from _data(entry)
     yield from _rollouts(entry)
     if entry.rows:
         yield _made("Rows are changed first", entry.rows)
@@ -87,14 +76,22 @@ def _lines(entry: Entry) -> Iterator[str]:
     yield f"- **Moving parts**: {traits.complexity}."
     yield f"- **In memory**: {', '.join(entry.models)}. Reference: {entry.reference}.\n"
     yield from _trl(entry)
-    yield from _published(entry)
-    yield f"## Options\n\n{START}\n{options_table(entry)}\n{END}"
+    yield f"## Options\n\n{START}\n{_of_options(entry)}\n{END}"
+
+
+def _data(entry: Entry) -> Iterator[str]:
+    """The columns it reads, and rows to copy."""
+    columns = entry.reads()
+    yield f"## Data\n\n{columns.text}. Optional columns and all formats: [data](../data.md).\n"
+    if columns.rows:
+        rows = "\n".join(json.dumps(row, ensure_ascii=False) for row in columns.rows)
+        yield f"A file it trains on, one row a line:\n\n```json\n{rows}\n```\n"
 
 
 def command(entry: Entry) -> str:
     """What trains with it, with the options that must be given."""
     given = "".join(
-        f" --{name.replace('_', '-')} {_NEEDED[name]}"
+        f" --{name.replace('_', '-')} {NEEDED[name][0]}"
         for name, info in entry.options.model_fields.items()
         if info.is_required()
     )
@@ -114,10 +111,7 @@ def _rollouts(entry: Entry) -> Iterator[str]:
         "- **Rewarded by** `reward_funcs`, which may read every other column of the prompts, and by the "
         "`environment` where one is played."
     )
-    module, _, name = spec.credit.partition(":")
-    said = inspect.getdoc(getattr(importlib.import_module(module), name)) or ""
-    summary = _markdown(" ".join(said.split("\n\n")[0].split()), module)
-    yield f"- **Credit** (`{spec.credit}`): {summary}"
+    yield f"- **Credit** (`{spec.credit}`): {summary(by_name(spec.credit))}"
     if spec.critic:
         yield "- **A critic is trained** beside the policy, on the returns of the same rollouts."
     if not spec.tempered:
@@ -129,38 +123,8 @@ def _rollouts(entry: Entry) -> Iterator[str]:
     yield ""
 
 
-_NEEDED = {"ptx_data": "text.jsonl", "reward_thresholds": "0.5"}
-"""What stands for options without a default in an example."""
-
-
-def _objectives(entry: Entry) -> Iterator[tuple[str, str]]:
-    """Docstrings of the terms and of the functions they name, without how to call them."""
-    shown = set()
-    for dotted in dict.fromkeys(term.objective for term in entry.terms):
-        module, _, name = dotted.partition(":")
-        found = importlib.import_module(module)
-        text = inspect.getdoc(getattr(found, name)) or ""
-        for part in (name, *re.findall(r":func:`~?(\w+)`", text)):
-            if part not in shown and hasattr(found, part):
-                shown.add(part)
-                yield part, _said(getattr(found, part), module)
-
-
-def _said(thing: Any, module: str) -> str:
-    text = inspect.getdoc(thing) or ""
-    return _markdown(re.split(r"\n(?:Args|Returns|Raises|Attributes):\n", text)[0].strip(), module)
-
-
 def _made(what: str, dotted: str) -> str:
-    module, _, name = dotted.partition(":")
-    text = (inspect.getdoc(getattr(importlib.import_module(module), name)) or "").split("\n\n")[0]
-    return f"{what} (`{dotted}`): {_markdown(' '.join(text.split()), module)}\n"
-
-
-def _markdown(text: str, module: str) -> str:
-    """A docstring's reStructuredText as Markdown."""
-    text = re.sub(r":\w+:`~?([\w.]+)`", lambda found: f"`{found.group(1).rsplit('.', 1)[-1]}`", text)
-    return text.replace("``", "`")
+    return f"{what} (`{dotted}`): {summary(by_name(dotted))}\n"
 
 
 def _trl(entry: Entry) -> Iterator[str]:
@@ -169,13 +133,23 @@ def _trl(entry: Entry) -> Iterator[str]:
         yield f"TRL: `{'`, `'.join(configs)}` ([coming from TRL](../from-trl.md)).\n"
 
 
+def _of_options(entry: Entry) -> str:
+    """The options, which of them were published, and what is known of the sources."""
+    return "\n\n".join([options_table(entry), *_published(entry), *_sources(entry)])
+
+
 def _published(entry: Entry) -> Iterator[str]:
     if entry.paper_settings:
-        yield "`preset: paper` sets what was published:\n"
-        yield "| option | value |\n|---|---|"
-        for name, value in entry.paper_settings.items():
-            yield f"| `{name}` | `{json.dumps(value)}` |"
-        yield ""
+        rows = (f"| `{name}` | `{json.dumps(value)}` |" for name, value in entry.paper_settings.items())
+        yield "`preset: paper` sets what was published:"
+        yield "\n".join(["| option | value |", "|---|---|", *rows])
+
+
+def _sources(entry: Entry) -> Iterator[str]:
+    if entry.sources:
+        yield "## Sources and open points"
+        points = (f"- **{'Settled' if s.settled else 'Open'}**: {s.point}. {s.found}" for s in entry.sources)
+        yield "\n".join(points)
 
 
 def options_table(entry: Entry) -> str:
@@ -197,7 +171,7 @@ def _table(entry: Entry, names: Iterable[str]) -> str:
 def _row(entry: Entry, name: str) -> str:
     option = option_json(entry.options, name)
     default = "must be given" if option["required"] else f"`{json.dumps(option['default'])}`"
-    cells = (f"`{name}`", option["type"], default, option["meaning"])
+    cells = (f"`{name}`", option["type"], default, markdown(option["meaning"]))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,8 +97,27 @@ def test_win_rates_by_hand() -> None:
     assert (first.wins, first.losses, first.ties) == (5, 0, 5)
     assert first.rate == 1.0 and first.p == pytest.approx(0.0625)
     assert found.ratings["good"] > found.ratings["mixed"] > found.ratings["bad"]
+    assert first.missing == 0
     with pytest.raises(UserError, match="same prompts"):
         win_rates({"a": good, "b": good[:3]})
+
+
+def test_an_answer_without_a_verdict_neither_wins_nor_loses() -> None:
+    good = [answer(q, 1.0) for q in "abc"]
+    silent = [answer("a", 0.0), *(replace(answer(q, 0.0), judgements=()) for q in "bc")]
+    (duel,) = win_rates({"good": good, "silent": silent}).duels
+    assert (duel.wins, duel.losses, duel.ties, duel.missing) == (1, 0, 0, 2)
+
+
+def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    model = save_tiny(str(tmp_path / "m"))
+    base, other = charter.load(model), charter.load(model)
+    house = ROOT / "examples" / "house.constitution.md"
+    found = charter.compare(
+        base, other, model, constitution=house, prompts=["Say hi."], max_completion_length=4
+    )
+    names = {name for duel in found.duels for name in (duel.first, duel.second)}
+    assert len(found.duels) == 3 and names == {base.name, f"{base.name}#2", f"{base.name}#3"}
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from charter.errors import DataError
-from charter.label import Label, label_of, latest, read_labels
+from charter.label import Label, is_right, label_of, latest, read_labels
 from charter.types import Message
 
 
@@ -28,7 +28,8 @@ def pair(**changes):
         Label("4", "i", "r", "revision", value="better", answers=("a",), source="expert"),
         Label("5", "i", "r", "spans", value=[[0, 3, "false"]], answers=("abcdef",)),
         Label("7", "i", "r", "spans", value=[], answers=("abcdef",)),
-        Label("6", "i", "r", "rating", outcome="not_applicable", answers=("a",)),
+        Label("6", "i", "r", "rating", outcome="not_applicable", answers=("a",), scale=(1, 5)),
+        Label("8", "i", "r", "rating", value=0, answers=("a",), scale=(0, 1), gold=1),
     ],
 )
 def test_a_label_written_and_read_is_the_same(label):
@@ -56,6 +57,12 @@ def test_a_label_written_and_read_is_the_same(label):
         ({"kind": "revision", "value": " "}, "a text"),
         ({"kind": "spans", "value": [[3, 1, "x"]]}, "spans"),
         ({"seconds": -1.0}, "seconds"),
+        ({"scale": (1, 5)}, "a pair has no scale"),
+        ({"kind": "rating", "scale": (5, 1)}, "lowest first"),
+        ({"kind": "rating", "scale": (1,)}, r"\[1, 5\]"),
+        ({"kind": "rating", "scale": (3, 5)}, "from 3 to 5"),
+        ({"kind": "rating", "scale": (1, 5), "gold": 0}, "gold is 0"),
+        ({"kind": "rating", "value": 0.5, "scale": (0, 1)}, "a verdict is 0 or 1"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(changes, told):
@@ -87,3 +94,54 @@ def test_the_last_word_counts_and_repeats_stay():
     first, again = pair(), pair(id="2", value=-1)
     repeat, other = pair(id="3", repeat_of="1"), pair(id="4", rater="s")
     assert latest([first, repeat, other, again]) == [repeat, other, again]
+
+
+def test_a_decision_stands_beside_the_same_raters_own_word():
+    own, decided = pair(), pair(id="2", value=-1, meta={"adjudication": True})
+    assert latest([own, decided]) == [own, decided]
+    assert latest([decided, own, pair(id="3", meta={"adjudication": True})])[1].id == "3"
+
+
+def rated(value, gold, scale=(1, 5)):
+    return Label("1", "i", "r", "rating", value=value, answers=("a",), gold=gold, scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("label", "right"),
+    [
+        (rated(4, 5), True),
+        (rated(5, 5), True),
+        (rated(3, 5), False),
+        (rated(2, 5), False),
+        (rated(2, 1), True),
+        (rated(3, 3), True),
+        (rated(4, 3), False),
+        (rated(1, 1, (0, 1)), True),
+        (rated(0, 1, (0, 1)), False),
+        (rated(4, 5, ()), False),  # nobody said where the middle is
+        (rated(5, 5, ()), True),
+        (rated(5, None), None),
+        (Label("1", "i", "r", "rating", outcome="not_applicable", answers=("a",), gold=5), False),
+        (Label("1", "i", "r", "rating", outcome="skipped", answers=("a",), gold=5), None),
+        (pair(value=2, gold=1), True),
+        (pair(value=-1, gold=1), False),
+        (pair(outcome="tie", value=None, gold=1), False),
+        (pair(outcome="tie", value=None, gold=0), True),
+        (pair(value=1, gold=0), False),
+        (pair(outcome="both_bad", value=None, gold=0), False),
+        (Label("1", "i", "r", "spans", value=[[0, 1, "x"]], answers=("ab",), gold=1), None),
+    ],
+)
+def test_a_test_is_passed_on_the_right_side(label, right):
+    assert is_right(label) is right
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [([3, 1, 2], True), ([4, 1, 2], True), ([2, 1, 3], False), ([1, 2, 3], False), ([2, 1, 1], True)],
+)
+def test_a_ranking_is_right_where_gold_sets_answers_apart(value, right):
+    label = Label("1", "i", "r", "ranking", value=value, answers=("bad", "x", "y"), gold=[2, 1, 1])
+    assert is_right(label) is right
+    tied = Label("1", "i", "r", "ranking", outcome="tie", answers=("bad", "x", "y"), gold=[2, 1, 1])
+    assert is_right(tied) is False

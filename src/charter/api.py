@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from charter.catalogue import TrainOptions, lookup
 from charter.catalogue.rollouts import RolloutOptions
 from charter.constitution import Constitution
-from charter.data.formats import LoadedData, groups_of, load_groups
 from charter.data.prepare import prepare
-from charter.data.read import read_rows
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.engines.sample import sample_prompts
-from charter.engines.tuning_free import TuningFree
 from charter.errors import ConfigError, UserError
-from charter.evaluation.adherence import Criteria
 from charter.evaluation.evaluate import Evaluation, judged
-from charter.evaluation.evaluate import evaluate as _evaluate
-from charter.evaluation.judge_card.asking import Judge
-from charter.evaluation.judge_card.card import JudgeCard
-from charter.evaluation.judge_card.labels import Labels
 from charter.evaluation.winrate import WinRates, win_rates
 from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.judging.open_judge import open_judge
+from charter.feedback.rewards.trained import said_by
+from charter.feedback.trained.checkpoints import named
 from charter.models.load import load as _load
-from charter.models.pairing import Reference
 from charter.models.policy import Policy
-from charter.pipeline.evaluating import REPLIES, in_question, open_given, own_prompts, write_evaluation
+from charter.pipeline.evaluate_options import EvaluateOptions
+from charter.pipeline.given_prompts import Prompts as Prompts
+from charter.pipeline.given_prompts import read_prompts as read_prompts
+from charter.pipeline.measuring import measure, ready_for
 from charter.pipeline.recipe import Recipe, train_options
 from charter.pipeline.rewarded_prompts import Functions, check_prompts, named_functions, rewards_of
 from charter.pipeline.runner import run_recipe
@@ -43,8 +39,6 @@ from charter.progress import progress
 from charter.rundir import RunDir
 from charter.training.loop import Resume
 from charter.types import Group
-
-Prompts = str | Path | Sequence[str] | Sequence[Mapping[str, Any]] | Sequence[Group]
 
 
 @dataclass(frozen=True)
@@ -108,21 +102,28 @@ def sample(
 
 def judge(
     groups: Sequence[Group],
-    constitution: Constitution | str | Path,
+    constitution: Constitution | str | Path | None = None,
     judge: str | Sequence[str] = "rules",
     **options: Any,
 ) -> list[Group]:
-    """Judge every sample under every principle; the groups carry the judgements.
+    """Judge every sample under every principle, or by a trained judge; the groups carry the judgements.
 
     Args:
         groups: sampled.
-        constitution: what they are judged under.
+        constitution: what they are judged under; None = the judge is a checkpoint that was trained to judge.
         judge: ``rules``, a model, ``endpoint:MODEL@URL``, or several models as a panel.
-        options: of :func:`charter.feedback.judging.open_judge.open_judge` (``form``, ``only`` ...).
+        options: of :func:`charter.feedback.judging.open_judge.open_judge` (``form``, ``only`` ...); of a
+            trained judge those of its kind, see :mod:`charter.feedback.trained.options`.
 
     Raises:
         ConfigError: an option that has no effect, or cannot be.
     """
+    if constitution is None:
+        if not isinstance(judge, str) or judge == "rules":
+            raise ConfigError(
+                "nothing says what is judged by", where="constitution", fix="name a constitution"
+            )
+        return judged(groups, said_by(named(judge, options, Path()), groups))
     law = _constitution(constitution)
     if judge != "rules":
         return judged(groups, open_judge(judge, law, **options).judge(groups))
@@ -212,27 +213,7 @@ def run(recipe: str | Path, output_dir: str | Path | None = None, *, fresh: bool
 
 
 def evaluate(
-    model: Run | Policy | str | Path,
-    constitution: Constitution | str | Path,
-    *,
-    prompts: Prompts | None = None,
-    against: Policy | str | None = None,
-    num_generations: int = 1,
-    temperature: float = 0.0,
-    max_completion_length: int = 256,
-    unrelated_text: str = "",
-    seed: int = 0,
-    in_context: str | None = None,
-    demonstrations: Any = None,
-    system_prompt: Constitution | Path | str | None = None,
-    principles: Sequence[str] = (),
-    changed_from: Constitution | str | Path | None = None,
-    judge: str | Judge | None = None,
-    card: JudgeCard | str | Path | None = None,
-    labels: Labels | str | Path | None = None,
-    since: str | Path | None = None,
-    run: str | Path | None = None,
-    out: str | Path | None = None,
+    model: Run | Policy | str | Path, constitution: Constitution | str | Path, **options: Any
 ) -> Evaluation:
     """Measure how far a model adheres to a constitution.
 
@@ -241,86 +222,26 @@ def evaluate(
     Args:
         model: a run, a policy, or what :func:`load` takes.
         constitution: a file, or one already loaded.
-        prompts: held-out prompts; by default the constitution's own tests, of which every kind is then
-            measured in its own way as well.
-        against: the model before alignment; an adapter is measured against its base by itself.
-        num_generations: answers per prompt.
-        temperature: 0 = greedy.
-        max_completion_length: most tokens of an answer.
-        unrelated_text: prose for perplexity drift.
-        seed: of sampled answers, bootstrap and permutation.
-        in_context: ask the model after examples: ``urial``, ``urial-plain``, ``urial-chat`` or ``icdpo``.
-            It is then measured against itself without them, where ``against`` is not given.
-        demonstrations: rows with answers: what ``icdpo`` chooses from, or ``urial`` takes as its examples.
-        system_prompt: ask under a constitution, a file or a text; measured in the same way.
-        principles: ids of those in question; empty = all. With some left alone no gate is judged.
-        changed_from: an older version of the constitution: only what changed since is in question.
-        judge: of what rules leave open: a model, ``endpoint:MODEL@URL``, or a judge that is there already.
-        card: of that judge, or its file; None = it is examined first.
-        labels: people's labels of answers, or their file: they calibrate a judge that has no card, and
-            labels of the measured answers themselves correct their rates.
-        since: an older ``report.json``: what changed since is told.
-        run: the run directory or data file the model was trained with; a :class:`Run` is its own.
-        out: a directory for ``report.json``, ``report.html`` and the judged answers.
+        options: of :class:`charter.pipeline.evaluate_options.EvaluateOptions`: ``prompts``, ``against``,
+            ``judge``, ``card``, ``out`` and others. ``run`` of a :class:`Run` is its own.
 
     Returns:
         the card (``.card``), the health measures, flags, and all judged answers.
+
+    Raises:
+        ConfigError: an unknown option, with the nearest name, or one that cannot be.
+        Interrupted: the person asked to stop; with ``out`` or ``keep`` nothing that was done is lost.
     """
-    rules = in_question(_constitution(constitution), principles, changed_from)
-    around = TuningFree.named(in_context, demonstrations, system_prompt)
-    # Mistakes in files and names are found before the model loads.
-    loaded = own_prompts(rules) if prompts is None else read_prompts(prompts)
-    trained = str(model.path) if isinstance(model, Run) else run
-    named = model.policy if isinstance(model, Run) else model
-    given = open_given(
-        rules,
-        judge=judge,
-        card=card,
-        labels=labels,
-        since=since,
-        run=trained if run is None else run,
-        policy=named.name if isinstance(named, Policy) else str(named),
-        journal=None if out is None else Path(out) / REPLIES,
-    )
-    policy = model.policy if isinstance(model, Run) else _policy(model)
-    bare = around is not None and around.asks_unrendered(policy, loaded.groups)
-    reference = None
-    if against is not None:
-        if bare:
-            raise UserError(
-                "a model without a chat template is asked by examples alone: nothing compares with it",
-                where="against",
-                fix="leave it out, or give plain text prompts",
-            )
-        reference = _other_model(against, policy)
-    elif around is not None:
-        reference = None if bare else Reference(policy.model)
-    elif policy.has_adapter:
-        reference = Reference(None)
-    found = _evaluate(
-        policy,
-        rules,
-        loaded.groups if bare else prepare(loaded, policy.template).groups,
-        reference=reference,
-        sampling=Sampling(temperature=temperature, max_completion_length=max_completion_length, seed=seed),
-        num_generations=num_generations,
-        unrelated_text=unrelated_text,
-        criteria=Criteria(seed=seed),
-        around=None if around is None else (lambda engine: around.around(engine, policy)),
-        judge=given.judge,
-        card=given.card,
-        labels=given.labels,
-        measure_tests=prompts is None and not bare,
-    )
-    if out is not None:
-        name = against.name if isinstance(against, Policy) else against
-        base = None if found.before is None else name or "without alignment"
-        write_evaluation(out, found, rules, given, model=policy.name, base=base, seed=seed)
-    return found
+    source = model.policy if isinstance(model, Run) else model
+    if isinstance(model, Run):
+        options = {"run": str(model.path), **options}
+    name = source.name if isinstance(source, Policy) else str(source)
+    ready = ready_for(name, constitution, EvaluateOptions.of(options))  # mistakes are found before it loads
+    return measure(_policy(source), ready)
 
 
 def compare(
-    *models: Policy | str | Path,
+    *models: Policy | Run | str | Path,
     constitution: Constitution | str | Path,
     prompts: Prompts,
     max_completion_length: int = 256,
@@ -328,7 +249,8 @@ def compare(
     """Compare models answer by answer on the same prompts: who passes more of the constitution?
 
     Args:
-        models: two or more, in any form :func:`load` takes.
+        models: two or more, in any form :func:`load` takes, or runs. Models of the same name are told
+            apart by a number: ``smollm2-135m``, ``smollm2-135m#2``.
         constitution: judges both answers by its rules.
         prompts: as in :func:`sample`.
         max_completion_length: most tokens of an answer.
@@ -339,10 +261,17 @@ def compare(
     feedback = ConstitutionFeedback(rules)
     answers: dict[str, list[Group]] = {}
     for model in models:
-        policy = _policy(model)
+        policy = model.policy if isinstance(model, Run) else _policy(model)
         groups = sample(policy, prompts, temperature=0.0, max_completion_length=max_completion_length)
-        answers[policy.name] = judged(groups, feedback.judge(groups))
+        name = model if isinstance(model, str) else policy.name
+        answers[_told_apart(name, answers)] = judged(groups, feedback.judge(groups))
     return win_rates(answers)
+
+
+def _told_apart(name: str, taken: Container[str]) -> str:
+    """``name``, or ``name#2``, ``name#3`` ... where it is taken."""
+    names = chain([name], (f"{name}#{number}" for number in count(2)))
+    return next(one for one in names if one not in taken)
 
 
 def report(run_directory: str | Path) -> Path:
@@ -359,40 +288,12 @@ def _policy(model: Policy | str | Path) -> Policy:
     return model if isinstance(model, Policy) else load(str(model))
 
 
-def _other_model(model: Policy | str, policy: Policy) -> Reference:
-    other = _policy(model)
-    if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
-        raise UserError(
-            f"{other.name} and {policy.name} have different vocabularies: likelihood and KL do not compare",
-            where="against",
-            fix="use `charter compare` for models of different families",
-        )
-    return Reference(other.model)
-
-
 def _constitution(constitution: Constitution | str | Path) -> Constitution:
     return constitution if isinstance(constitution, Constitution) else Constitution.load(constitution)
 
 
 def _prompts(prompts: Prompts, policy: Policy) -> tuple[Group, ...]:
     return prepare(read_prompts(prompts), policy.template).groups
-
-
-def read_prompts(prompts: Prompts) -> LoadedData:
-    """Prompts in any form as groups; plain texts become user turns."""
-    if isinstance(prompts, (str, Path)):
-        return load_groups(str(prompts), "prompts")
-    listed = list(prompts)
-    if listed and all(isinstance(p, Group) for p in listed):
-        groups = tuple(p for p in listed if isinstance(p, Group))
-        bare = tuple(replace(g, samples=(g.samples[0],)) for g in groups)
-        return LoadedData(bare, {}, "prompts", "prompts")
-    rows = [{"prompt": [{"role": "user", "content": p}]} if isinstance(p, str) else p for p in _rows(listed)]
-    return groups_of(read_rows(rows), "prompts")
-
-
-def _rows(listed: Iterable[Any]) -> list[Any]:
-    return [json.loads(json.dumps(row)) if isinstance(row, Mapping) else row for row in listed]
 
 
 def _free_directory(name: str) -> Path:

@@ -4,7 +4,7 @@ Every error a person can meet says what failed, where, and what to do about it.
 The exit codes are the same for every command:
 
     0 ok, 1 gate failed, 2 user error, 3 environment, 4 training fault,
-    5 service fault, 6 undecided, 128 + signal when interrupted.
+    5 service fault, 6 undecided, 70 a mistake in Charter itself, 128 + signal when interrupted.
 """
 
 from __future__ import annotations

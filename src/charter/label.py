@@ -6,6 +6,7 @@ here: disagreement is kept until somebody decides, in the open, what to make of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -30,6 +31,9 @@ Source = Literal["human", "expert", "ai", "implicit"]
 """Who spoke. ``implicit``: read from what people did (regenerate, copy, edit), not from what they said."""
 
 SOURCES: tuple[Source, ...] = ("human", "expert", "ai", "implicit")
+
+VERDICT = (0.0, 1.0)
+"""The scale of a rating that says no or yes, with nothing between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,11 @@ class Label:
         seconds: from showing to submitting; None = not recorded.
         at: UTC time, ISO 8601.
         rationale: why, in the rater's words.
-        meta: what else the source knew.
+        scale: of a rating: the lowest and the highest that could be given, :data:`VERDICT` where it is no or
+            yes; () = nobody said, and then no reader guesses it from the ratings.
+        meta: what else the source knew. Read here and there: ``weight`` (above 0, beside an explicit label's
+            1), ``probability`` (that what is said holds), ``adjudication`` (a decision, not one more voice),
+            ``unclear`` (the principle's text was found not to decide the item), ``stratum``.
 
     Raises:
         DataError: parts that do not fit together.
@@ -85,6 +93,7 @@ class Label:
     seconds: float | None = None
     at: str = ""
     rationale: str = ""
+    scale: tuple[float, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -104,6 +113,8 @@ class Label:
             raise DataError(f"outcome {self.outcome!r} does not fit value {self.value!r}")
         if self.outcome == "judged":
             _check_value(self.kind, self.value, len(self.answers))
+        if self.scale:
+            _check_scale(self)
         if self.shown and sorted(self.shown) != list(range(len(self.answers))):
             raise DataError(f"shown {list(self.shown)} is no order of {len(self.answers)} answers")
         if self.models and len(self.models) != len(self.answers):
@@ -135,7 +146,7 @@ def label_of(values: Mapping[str, Any], where: str = "") -> Label:
     try:
         if isinstance(prompt := given.get("prompt"), list):
             given["prompt"] = tuple(Message(turn["role"], turn["content"]) for turn in prompt)
-        for name in ("answers", "models", "shown"):
+        for name in ("answers", "models", "shown", "scale"):
             if name in given:
                 given[name] = tuple(given[name])
         return Label(**given)
@@ -176,14 +187,59 @@ def read_labels(path: str | Path) -> list[Label]:
     return found
 
 
+def is_decision(label: Label) -> bool:
+    """Whether it is an adjudicator's decision on what others disagree about."""
+    return bool(label.meta.get("adjudication"))
+
+
+def word_of(label: Label) -> tuple[Any, ...]:
+    """What a rater has one word on: a later label of equal words takes an earlier one's place."""
+    again = bool(label.repeat_of), is_decision(label)
+    return (label.rater, label.item, label.principle, label.kind, *again)
+
+
 def latest(labels: Iterable[Label]) -> list[Label]:
-    """The last word of each rater on each item and principle; repeats and gold stay beside it."""
+    """The last word of each rater on each item and principle; repeats, gold and decisions stay beside it."""
     kept: dict[tuple[Any, ...], Label] = {}
     for label in labels:
-        key = (label.rater, label.item, label.principle, label.kind, bool(label.repeat_of))
+        key = word_of(label)
         kept.pop(key, None)
         kept[key] = label
     return list(kept.values())
+
+
+def side_of(value: float, scale: tuple[float, ...]) -> float:
+    """Where a rating lies on its scale: 1 = in the upper half, 0 = in the lower, 0.5 = in the middle."""
+    middle = (scale[0] + scale[1]) / 2
+    return 0.5 if value == middle else float(value > middle)
+
+
+def is_right(label: Label) -> bool | None:
+    """Whether a test of the rater was passed; None where it is no test, or nothing was said.
+
+    A pair: the right side, however strongly; a tie where gold is 0. A rating: in the half of its scale in
+    which gold lies, how far in is a matter of taste; without a scale the very rating. A ranking: every two
+    answers that gold sets apart stand in gold's order. Any other tie, two bad answers and "not applicable"
+    are wrong.
+    """
+    gold, value = label.gold, label.value
+    if gold is None or label.outcome == "skipped":
+        return None
+    if label.kind == "pair" and _number(gold):
+        if gold == 0 or label.outcome != "judged":
+            return bool(gold == 0) and label.outcome == "tie"
+        return bool((value > 0) == (gold > 0))
+    if label.kind == "rating" and _number(gold):
+        if label.outcome != "judged":
+            return False
+        if not label.scale:
+            return bool(value == gold)
+        return side_of(value, label.scale) == side_of(gold, label.scale)
+    if label.kind == "ranking" and isinstance(gold, list | tuple) and len(gold) == len(label.answers):
+        return label.outcome == "judged" and all(
+            value[a] < value[b] for a, rank in enumerate(gold) for b, other in enumerate(gold) if rank < other
+        )
+    return None
 
 
 def _check_value(kind: Kind, value: Any, answers: int) -> None:
@@ -209,6 +265,23 @@ def _check_value(kind: Kind, value: Any, answers: int) -> None:
         isinstance(one, list | tuple) and len(one) == 3 and 0 <= one[0] < one[1] for one in value
     ):
         raise DataError("spans are [start, end, tag] in characters")
+
+
+def _check_scale(label: Label) -> None:
+    if label.kind != "rating":
+        raise DataError(f"a {label.kind} has no scale")
+    scale = tuple(label.scale)
+    if len(scale) != 2 or not all(_number(end) and math.isfinite(end) for end in scale):
+        raise DataError(f"scale is {list(scale)}", fix="[lowest, highest], such as [1, 5]")
+    if not scale[0] < scale[1]:
+        raise DataError(f"scale is {list(scale)}", fix="the lowest first: [1, 5]")
+    for name, value in (("rating", label.value), ("rating's gold", label.gold)):
+        if value is None:
+            continue
+        between = scale == VERDICT and value not in VERDICT
+        if not _number(value) or not scale[0] <= value <= scale[1] or between:
+            told = "a verdict is 0 or 1" if between else f"its scale goes from {scale[0]:g} to {scale[1]:g}"
+            raise DataError(f"a {name} is {value!r}, and {told}")
 
 
 def _number(value: Any) -> bool:

@@ -107,7 +107,7 @@ def test_tests_and_repeats_have_their_share_and_repeats_swap_the_sides(tmp_path)
             place = [one.id for one in now.labels]
             assert place.index(label.id) - place.index(before.id) > 8
     (labels,) = [labels for labels in by_rater(now).values() if labels]
-    stats = rater_stats(labels, SCALE)
+    stats = rater_stats(labels)
     assert (stats.repeats.k, stats.repeats.n) == (policies["repeat"],) * 2
     assert stats.gold.n == policies["gold"]
     assert 0.35 < stats.first.share < 0.65 and not stats.one_sided
@@ -126,7 +126,7 @@ def test_one_sided_raters_are_seen_and_gold_and_repeats_tell_them(tmp_path):
             crowd.say(name, shown, margin=sign)
     now = crowd.snapshot()
     names = {rater.pseudonym: rater.name for rater in now.raters.values()}
-    found = {names[one]: rater_stats(labels, SCALE) for one, labels in by_rater(now).items()}
+    found = {names[one]: rater_stats(labels) for one, labels in by_rater(now).items()}
     assert found["left"].one_sided and found["left"].first.share == 1.0 and found["left"].repeats.k == 0
     assert found["honest"].gold.share == 1.0 and found["honest"].repeats.share == 1.0
     assert found["left"].gold.interval.hi < 1.0 and found["left"].gold.share < 0.9

@@ -15,7 +15,7 @@ from charter.errors import EnvironmentFault
 
 SOURCE = Path(__file__).parents[2] / "src"
 FILES = sorted(SOURCE.glob("charter/**/*.py"))
-LONGEST = 500
+LONGEST = 450
 SHAPE_SUFFIX = re.compile(r".+_[A-Z][A-Z0-9]*$")
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,8 +29,10 @@ def code():
     import online_measure
     import online_page
     import online_plan
+    import online_resample
     import online_study
     import online_summary
+    import online_tables
     import online_tasks
     import online_toy
     import online_work
@@ -43,6 +46,8 @@ def code():
         measure=online_measure,
         page=online_page,
         plan=online_plan,
+        resample=online_resample,
+        tables=online_tables,
         main=online_study,
         summary=online_summary,
         tasks=online_tasks,
@@ -96,8 +101,10 @@ def test_a_cell_measures_before_on_the_way_and_at_the_end(finished, args, name):
     first, _, last = row["points"]
     assert first["kl"] == 0.0 and last["kl"] > 0
     for point, each in zip(row["points"], (1, 1, 2), strict=True):
-        for scores in point["scores"].values():
+        for scores in (*point["scores"].values(), point["texts"], point.get("kls", point["texts"])):
             assert [len(values) for values in scores] == [each] * args.eval_prompts
+    kls = [value for values in last["kls"] for value in values]
+    assert last["kl"] == pytest.approx(sum(kls) / len(kls))
     assert row["steps_taken"] == 2 and row["stopped_by"] == "end of data"
     assert all(math.isfinite(value) for value in row["end"].values())
 
@@ -160,8 +167,9 @@ def test_the_page_is_made_of_the_cells(code, args, finished, tmp_path, capsys):
 
 
 def test_best_of_n_grows_with_n(code, finished):
-    best = code.summary.best_of(finished["best-of-n"])
-    assert [b["n"] for b in best] == [1, 2, 4, 8, 16]
+    best = code.summary.best_of([finished["best-of-n"]])
+    assert [b["n"] for b in best] == [1, 2, 4, 8]  # twelve completions each
+    assert best[-1]["completions"] == 8 * 5
     means = [b["reward"][0] for b in best]
     assert means == sorted(means) and means[0] < means[-1]
     every = [v for values in finished["best-of-n"]["scores"]["reward"] for v in values]
@@ -184,9 +192,71 @@ def test_a_difference_is_paired_by_prompt(code):
 
 def test_missing_scores_are_left_out_and_counted_out(code):
     rows = [_row(0, [(0, 0.0, [[0.5, None], [None, None], [1.0, 0.0]])])]
-    assert code.summary.clusters(rows, 0, "reward") == [[0.5], [1.0, 0.0]]
+    assert code.summary.matrix(rows, 0, "reward") == pytest.approx(
+        np.array([[0.5, np.nan, 0.5]]), nan_ok=True
+    )
     task = [_row(0, [(0, 0.0, [[0.995], [0.01]])], part="tasks")]
-    assert code.summary.clusters(task, 0, "reward") == [[1.0], [0.0]]
+    assert code.summary.matrix(task, 0, "reward").tolist() == [[1.0, 0.0]]
+
+
+def test_intervals_know_that_seeds_differ(code):
+    """Prompts alike, seeds apart: all the doubt is between seeds, and pooling prompts would not see it."""
+    values_SP = np.repeat([[0.0], [1.0], [2.0]], 50, axis=1)
+    mean, low, high = code.resample.interval_over(values_SP)
+    assert mean == 1.0 and low < 0.4 and high > 1.6
+    _, low, high = code.resample.interval_over(values_SP[1:2])
+    assert low == high == 1.0
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say(code, monkeypatch):
+    monkeypatch.setattr(code.resample, "RESAMPLES", 500)
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):  # one seed: prompts alone vary
+        _, low, high = code.resample.interval_over(rng.normal(size=(1, 60)))
+        held += low <= 0 <= high
+    assert 364 <= held <= 390  # 91% to 97.5%
+
+
+def test_missing_values_do_not_become_zero(code):
+    values_SP = np.array([[1.0, np.nan, 1.0], [1.0, 1.0, np.nan]])
+    assert code.resample.interval_over(values_SP) == [1.0, 1.0, 1.0]
+
+
+def test_reward_at_a_kl_has_an_interval_over_draws(code):
+    rows = []
+    for seed, slope in enumerate((0.1, 0.2, 0.3)):
+        points = [
+            {
+                "step": step,
+                "kl": kl,
+                "kls": [[kl]] * 4,
+                "scores": {"reward": [[slope * math.sqrt(kl)]] * 4},
+            }
+            for step, kl in ((0, 0.0), (1, 4.0))
+        ]
+        rows.append({"setting": "x", "part": "frontier", "seed": seed, "points": points})
+    mean, low, high = code.summary.interval_at(rows, 1.0)
+    assert mean == pytest.approx(0.2) and low == pytest.approx(0.1) and high == pytest.approx(0.3)
+    assert code.summary.interval_at(rows, 9.0) is None
+
+
+def test_ppo_is_compared_after_as_many_rollouts(code):
+    points = [{"step": step} for step in (0, 6, 12, 18, 24)]
+    rows = [{"seed": seed, "points": points, "options": {"max_steps": 24}} for seed in range(3)]
+    cut = code.summary.first_steps(rows, 0.5, [0, 1])
+    assert [row["seed"] for row in cut] == [0, 1]
+    assert [point["step"] for point in cut[0]["points"]] == [0, 6, 12]
+
+
+def test_half_of_the_frontiers_ppo_is_as_long_as_an_ablation(code):
+    settings = {s.name: s for s in code.plan.settings_of(code.main.arguments([]))}
+    whole = settings["ppo"]
+    for part in (s for s in settings.values() if s.part == "ppo"):
+        assert part.rollouts * 2 == whole.rollouts
+        options = code.plan.options_of(code.plan.Cell(part, 0), code.main.arguments([]))
+        assert part.every * part.batch == whole.every * whole.batch  # measured at the same rollouts
+        assert options["max_steps"] * part.batch == part.rollouts
 
 
 def test_reward_at_a_kl_is_read_between_points(code):

@@ -222,7 +222,8 @@ def test_a_busy_machine_is_called_busy(code) -> None:
 
     assert code.common.idle(0.1, runs(0.0, 0.05))["idle"] is True
     assert code.common.idle(0.1, runs(0.0, 0.5))["idle"] is False
-    assert code.common.idle(2.0, runs(0.0, 0.0))["idle"] is False
+    assert code.common.idle(2.0, runs(0.0, 0.0))["idle"] is True  # a load from before, nobody meanwhile
+    assert code.common.idle(2.0, runs(None))["idle"] is False
 
 
 # -- keeping what is done ---------------------------------------------------------

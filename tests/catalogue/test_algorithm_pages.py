@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import re
 import shlex
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -23,12 +25,11 @@ each = pytest.mark.parametrize("entry", ENTRIES.values(), ids=list(ENTRIES))
 
 
 @pytest.fixture(scope="module")
-def tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "scripts" / "algorithm_tables.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tables() -> Iterator[ModuleType]:
+    scripts = str(ROOT / "scripts")
+    sys.path.insert(0, scripts)
+    yield importlib.import_module("algorithm_tables")
+    sys.path.remove(scripts)
 
 
 def printed(capsys: pytest.CaptureFixture[str], *names: str, json: bool = False) -> str:
@@ -48,7 +49,7 @@ def test_page_has_an_up_to_date_table(tables: ModuleType, entry: Entry) -> None:
 
 
 def test_no_page_without_an_algorithm(tables: ModuleType) -> None:
-    assert {path.stem for path in tables.PAGES.glob("*.md")} == set(ENTRIES)
+    assert {path.stem for path in tables.PAGES.glob("*.md")} - {"README"} == set(ENTRIES)
 
 
 def test_a_page_without_markers_is_an_error(tables: ModuleType) -> None:

@@ -11,6 +11,7 @@ from charter.catalogue import ENTRIES, Entry, TrainOptions, lookup
 from charter.catalogue.rollouts import RolloutOptions
 from charter.config import validate
 from charter.errors import ConfigError
+from charter.objectives.base import Need
 from charter.training.terms import terms_of
 
 each = pytest.mark.parametrize("entry", ENTRIES.values(), ids=list(ENTRIES))
@@ -70,6 +71,42 @@ def test_credit_and_stepper_exist_and_samplers_have_their_options(entry: Entry) 
     assert all(option in fields for _, option in spec.reads_if)
     assert spec.critic == ("critic" in entry.models)
     assert made_options(entry).num_generations >= len(spec.sampled_by)  # type: ignore[attr-defined]
+
+
+@online
+def test_a_policy_gradient_without_a_ratio_takes_one_step_a_round(entry: Entry) -> None:
+    """Its gradient is the policy's at the weights that sampled, and nowhere else."""
+    options = made_options(entry)
+    objectives = [term.objective for term in terms_of(entry, options)]
+    gradients = [one for one in objectives if getattr(one, "name", "") == "policy_gradient"]
+    biased = any(Need.OLD_LOGPS not in objective.needs for objective in gradients)
+    for name in ("steps_per_generation", "num_iterations"):
+        if biased:
+            assert getattr(options, name) == 1
+            with pytest.raises(ValueError, match="one step a round"):
+                made_options(entry, **{name: 2})
+        else:
+            assert getattr(made_options(entry, **{name: 2}), name) == 2
+
+
+def test_the_walk_above_finds_policy_gradients_without_a_ratio() -> None:
+    """By what they read: nothing that has an advantage, or is a policy gradient, goes unnoticed."""
+    found = set()
+    for name, entry in ENTRIES.items():
+        for term in terms_of(entry, made_options(entry)) if entry.rollouts else ():
+            named = getattr(term.objective, "name", "") == "policy_gradient"
+            assert named or Need.ADVANTAGES not in term.objective.needs, name
+            if named and Need.OLD_LOGPS not in term.objective.needs:
+                found.add(name)
+    assert found == {"reinforce", "remax", "reinforce-value", "nash-md", "nash-ema"}
+
+
+@pytest.mark.parametrize("name", ["nash-md", "nash-ema", "xpo", "ipo-md", "rso", "rs-dpo", "slic-rank"])
+def test_methods_of_several_samplers_are_not_played_in_an_environment(name: str) -> None:
+    with pytest.raises(ValueError, match="only the policy plays"):
+        lookup(name).options(environment="calculator")
+    with pytest.raises(ValueError, match="greedy"):
+        lookup("remax").options(environment="calculator")
 
 
 @each

@@ -145,7 +145,7 @@ def test_paper_settings_are_valid_and_are_used(name: str) -> None:
 
 def test_methods_without_published_settings_say_so() -> None:
     with pytest.raises(ConfigError, match="no published settings"):
-        options("ld-dpo", preset="paper")
+        options("aot", preset="paper")
 
 
 @pytest.mark.parametrize("name", MINE)

@@ -104,6 +104,16 @@ PLANTED: dict[str, tuple[Callable[[], list[Row]], str, dict[str, Any]]] = {
         "gdpo",
         {},
     ),
+    "groups of people": (
+        lambda: paired(400, group=lambda i: "nurses" if i % 3 else "guards"),
+        "gr-dpo",
+        {},
+    ),
+    "a small group of people": (
+        lambda: paired(200, group=lambda i: "nurses" if i % 10 else "guards"),
+        "gr-ipo",
+        {},
+    ),
     "several objectives": (
         lambda: paired(chosen_scores={"harmless": 0.2}, rejected_scores={"harmless": 0.9}),
         "modpo",
@@ -202,6 +212,24 @@ def test_advised_methods_read_the_data_and_take_the_options(name: str) -> None:
         entry = ENTRIES[advice.algorithm]
         load_groups(rows, entry.data)
         validate(entry.options, dict(advice.options), where=advice.algorithm)
+
+
+def test_groups_that_disagree_are_not_wrong_labels() -> None:
+    """Both groups judge the same comparisons, each sure of itself and against the other in three of four."""
+    rows = []
+    for i, row in enumerate(paired(200)):
+        turned = {**row, "chosen": row["rejected"], "rejected": row["chosen"]}
+        rows += [{**row, "group": "nurses"}] * 2
+        rows += [{**(turned if i % 4 else row), "group": "guards"}] * 2
+    found = advised(rows)
+    assert found.facts.people == (("guards", 400), ("nurses", 400))
+    assert found.facts.people_differ is not None and found.facts.people_differ[0] == 0.75
+    assert found.facts.repeated == 400 and found.facts.flip_rate == 0.0
+    assert "robust" not in [advice.algorithm for advice in found.advice]
+
+
+def test_one_group_of_people_is_no_group() -> None:
+    assert advised(paired(200, group="nurses")).facts.people == ()
 
 
 def test_labels_are_weighted_into_ktos_range() -> None:

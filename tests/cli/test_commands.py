@@ -120,8 +120,9 @@ def test_sample_judge_and_evaluate(tmp_path: Path, tiny: str) -> None:
     assert found.returncode == 0, found.stderr
     assert "honesty.says_ai" in found.stdout
     found = charter(
-        "evaluate", tiny, "--constitution", str(from_project), "--max-completion-length", "8", "--json"
-    )
+        "evaluate", tiny, "--constitution", str(from_project), "--max-completion-length", "8", "--json",
+        "--out", str(tmp_path / "out"),
+    )  # fmt: skip
     assert found.returncode in (0, 6), found.stderr
     assert json.loads(found.stdout)["adherence"]["principles"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from charter.constitution import Constitution
 from charter.errors import CharterError
 from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
 from charter.evaluation.judge_card.criterion import Limits
+from charter.evaluation.side_by_side.checkpoint import read_checkpoints
+from charter.evaluation.side_by_side.comparable import sampling_difference
 from charter.reporting import read_report
 from charter.rundir import write_json
 from charter.stats.judge_rate import JudgeErrors
@@ -55,6 +58,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [{"id": f"p{i}", "prompt": [{"role": "user", "content": f"Question {i}?"}]} for i in range(12)]
     (found / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return found
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where answers are kept without --out."""
+    monkeypatch.setenv("CHARTER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +120,8 @@ def test_a_judge_with_a_card_and_a_report(folder: Path, fake: FakeEndpoint) -> N
     )
     assert read_report(out).adherence.gates[0].result == "pass"
     assert (out / "report.html").stat().st_size > 1000
-    assert {path.name for path in out.iterdir()} >= {"answers.jsonl", "judge_card.json", "judge.replies"}
+    left = {path.name for path in out.iterdir()}
+    assert left >= {"answers.jsonl", "evaluation.json", "judge_card.json", "judge.replies", "answers.kept"}
 
 
 def test_the_own_tests_what_changed_since_and_what_was_trained_on(folder: Path) -> None:
@@ -168,7 +179,7 @@ def test_a_plan_runs_nothing(folder: Path, fake: FakeEndpoint) -> None:
     assert said["answers"] == 24 and said["verdicts"] == 24
     assert len(fake.requests) == asked
     text = charter(folder, "--plan", "--judge", spec(fake)).stdout
-    assert "no card yet" in text and "gate root 50%: 2 prompts; 4 would show it" in text
+    assert "no card yet" in text and "gate root 50%: 1 prompts; 4 would show it" in text
 
 
 @pytest.mark.parametrize(
@@ -176,6 +187,7 @@ def test_a_plan_runs_nothing(folder: Path, fake: FakeEndpoint) -> None:
     [
         (["--card", "{card}"], "card has no effect without a judge"),
         (["--labels", "{card}"], "labels has no effect without a judge"),
+        (["--judge", "{spec}", "--labels-random"], "labels_random has no effect without labels"),
         (["--judge", "{spec}", "--card", "{none}"], "no such judge card"),
         (["--judge", "{spec}", "--card", "{law}"], "judge card cannot be read"),
         (["--judge", "endpoint:else@http://127.0.0.1:9/v1", "--card", "{card}"], "the card is of"),
@@ -204,3 +216,138 @@ def test_mistakes_are_found_before_the_model(
     )
     assert isinstance(found.exception, CharterError), found.output
     assert words in str(found.exception)
+
+
+# -- a panel ------------------------------------------------------------------------------------
+
+PANEL = LAW.replace("judge: {seeds: 1}", "judge: {seeds: 1, panel_min: 2}").replace(
+    "name: small", "name: panel"
+)
+
+
+def panel(folder: Path, *more: str, model: str = "tiny") -> Result:
+    (folder / "panel.constitution.md").write_text(PANEL, "utf-8")
+    arguments = ["evaluate", str(folder / model), "--constitution", str(folder / "panel.constitution.md")]
+    prompts = ["--prompts", str(folder / "prompts.jsonl"), "--max-completion-length", "6"]
+    return CliRunner().invoke(app, [*arguments, *prompts, *more])
+
+
+def test_too_few_judges_are_refused_before_a_model_loads_or_a_judge_is_paid(
+    folder: Path, fake: FakeEndpoint
+) -> None:
+    asked = len(fake.requests)
+    found = panel(folder, "--judge", spec(fake), model="absent")
+    assert isinstance(found.exception, CharterError)
+    assert "wants a panel of 2 judges, and 1 is named" in str(found.exception)
+    assert "--judge A --judge B" in str(found.exception) and "panel_min" in str(found.exception)
+    assert len(fake.requests) == asked
+
+
+def test_a_panel_of_judges_with_their_cards(folder: Path, fake: FakeEndpoint) -> None:
+    a, b = spec(fake), f"endpoint:third@{fake.url}"
+    first = card(folder, f"{a} (per_principle)", kind="calibrated", sure="refused")
+    second = folder / "second.json"
+    second.write_text(
+        first.read_text("utf-8")
+        .replace("endpoint:other", "endpoint:third")
+        .replace("refused", "uncalibrated"),
+        "utf-8",
+    )
+    out = folder / "panel-out"
+    found = panel(
+        folder, "--judge", a, "--judge", b, "--card", str(second), "--card", str(first), "--out", str(out)
+    )
+    assert found.exit_code == 6, (found.output, found.exception)
+    report = json.loads((out / "report.json").read_text("utf-8"))
+    rows = {row["principle"]: row for row in report["adherence"]["principles"]}
+    assert rows["kind"]["judge"]["evidence"] == "uncalibrated" and rows["kind"]["after"]["rate"] == 1.0
+    assert "nobody measured how their vote errs" in rows["kind"]["judge"]["why"]
+    assert rows["sure"]["after"] is None and "1 of 2 judges may judge it" in rows["sure"]["why"]
+    assert report["judge"]["name"] == f"{a}+{b} (per_principle)"
+    names = {json.loads((out / f"judge_card.{n}.json").read_text("utf-8"))["judge"] for n in (1, 2)}
+    assert names == {f"{a} (per_principle)", f"{b} (per_principle)"}
+    asked = [request.body["model"] for request in fake.requests[-24:]]
+    assert sorted(asked) == ["other"] * 12 + ["third"] * 12
+    assert read_report(out).adherence.principles
+    # Asked again nothing is asked: neither the model nor the judges.
+    before = len(fake.requests)
+    again = panel(
+        folder, "--judge", a, "--judge", b, "--card", str(first), "--card", str(second), "--out", str(out)
+    )
+    assert again.exit_code == 6 and len(fake.requests) == before
+
+
+# -- going on after an interruption -------------------------------------------------------------
+
+
+def test_without_out_answers_are_kept_in_the_cache_and_it_is_said_where(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from charter.engines.scripted import ScriptedEngine
+    from charter.errors import Interrupted
+    from charter.evaluation import evaluate as module
+    from charter.evaluation.kept_engine import AT_ONCE
+    from charter.testing import tiny_tokenizer
+
+    rows = [{"id": f"m{i}", "prompt": f"Question {i}?"} for i in range(3 * AT_ONCE)]
+    many = folder / "many.jsonl"
+    many.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    given: list[int] = []
+
+    class Stopped(ScriptedEngine):
+        def generate(self, contexts: Any, *rest: Any, **more: Any) -> Any:
+            if stop and sum(given) >= 2 * AT_ONCE:
+                raise Interrupted("stopped")
+            given.append(len(contexts))
+            return super().generate(contexts, *rest, **more)
+
+    monkeypatch.setattr(
+        module, "_engine", lambda *_: Stopped(lambda text, n: "yes", tiny_tokenizer(), name="policy")
+    )
+    stop = True
+    found = charter(folder, "--prompts", str(many))
+    assert isinstance(found.exception, Interrupted)
+    (place,) = (cache / "evaluate").iterdir()
+    assert place.name.startswith("tiny-small-") and str(place) in str(found.exception.fix)
+    assert sum(given) == 2 * AT_ONCE
+    given.clear()
+    stop = False
+    found = charter(folder, "--prompts", str(many), "--json")
+    assert sum(given) == AT_ONCE and json.loads(found.stdout)["prompts"] == 3 * AT_ONCE
+    given.clear()
+    other = charter(folder, "--prompts", str(many), "--max-completion-length", "7", "--json")
+    assert sum(given) == 3 * AT_ONCE and other.exit_code == found.exit_code
+
+
+def test_a_plan_and_a_mistake_leave_no_folder(folder: Path, fake: FakeEndpoint, cache: Path) -> None:
+    assert charter(folder, "--plan", "--judge", spec(fake)).exit_code == 0
+    charter(folder, "--judge", "no-such-model")
+    assert not cache.exists()
+
+
+# -- what it leaves for other commands ----------------------------------------------------------
+
+
+def test_two_evaluations_can_be_compared(folder: Path) -> None:
+    """A prompted model is measured like any other: its folder stands beside the plain one's."""
+    prompts = ["--prompts", str(folder / "prompts.jsonl")]
+    plain, told, longer = (folder / name for name in ("plain", "told", "longer"))
+    codes = (0, 1, 6)
+    assert charter(folder, *prompts, "--out", str(plain)).exit_code in codes
+    assert charter(folder, *prompts, "--system-prompt", "Be brief.", "--out", str(told)).exit_code in codes
+    sampling = json.loads((told / "evaluation.json").read_text("utf-8"))["sampling"]
+    assert sampling["max_completion_length"] == 6 and sampling["temperature"] == 0.0
+    assert sampling["num_generations"] == 1 and sampling["asked_through"] == "system prompt"
+    names = [str(plain), str(told), f"{told}:base"]
+    found = CliRunner().invoke(app, ["compare-runs", *names, "--json"])
+    assert found.exit_code == 0, (found.output, found.exception)
+    said = json.loads(found.stdout)
+    assert [(one["name"], one["prompts"]) for one in said["checkpoints"]] == [
+        ("plain", 12),
+        ("told", 12),
+        ("told:base", 12),
+    ]
+    # Answers that were made otherwise are not compared in silence: the folder says how they were made.
+    assert charter(folder, *prompts, "--max-completion-length", "9", "--out", str(longer)).exit_code in codes
+    first, second = read_checkpoints([str(plain), str(longer)])
+    assert sampling_difference(first, second) == "most tokens of an answer 6 and 9"

@@ -66,12 +66,16 @@ def test_mistakes(labels, tmp_path: Path) -> None:  # type: ignore[no-untyped-de
 
 
 def test_surveys_and_json(labels, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    row = {"question": "Agree?", "options": ["yes", "no"], "group": "north", "distribution": [0.25, 0.75]}
+    from charter.data.survey import read_survey
+
+    shares = {"north": [0.25, 0.75], "south": [0.5, 0.5]}
+    row = {"question": "Agree?", "options": ["yes", "no"], "selections": shares}
     (tmp_path / "survey.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
     code, said = labels("import", "survey.jsonl", "--out", "targets.jsonl")
-    assert code == 0 and "1 targets in targets.jsonl" in said and "no person's labels" in said
-    assert json.loads((tmp_path / "targets.jsonl").read_text("utf-8"))["target"]["no"] == 0.75
+    assert code == 0 and "2 survey rows in targets.jsonl" in said and "no person's labels" in said
+    found = read_survey(tmp_path / "targets.jsonl")  # what charter pluralism and charter gpo read
+    assert {group: list(of["Agree?"]) for group, of in found.shares.items()} == shares
     code, said = labels(
         "import", "survey.jsonl", "--format", "opinions", "--out", "targets.jsonl", "--force", "--json"
     )
-    assert json.loads(said)["targets"] == 1
+    assert json.loads(said)["targets"] == 2

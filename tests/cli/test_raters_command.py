@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from typer.testing import CliRunner, Result
 from charter.cli.main import app
 from charter.data.formats import load_groups
 from charter.errors import CharterError
-from charter.label import Label
+from charter.feedback.people.pair_features import pair_features
+from charter.label import Label, read_labels
 from charter.testing.raters import RaterStudy, SimulatedRater, simulated_items
 
 LAW = """---
@@ -118,10 +120,71 @@ def test_a_reward_curve(tmp_path: Path) -> None:
     assert "40 are needed" in refused(said, "--curve", write(tmp_path / "few.jsonl", rows[:5]))
 
 
+def test_features_of_pairs_make_a_curve(tmp_path: Path) -> None:
+    """The longer answer is the better one: the words' hashes and the length show it."""
+    items = simulated_items(160, gold=1.0, seed=21)
+    longer = [
+        replace(item, truth=1 if len(item.answers[0]) > len(item.answers[1]) else -1, stratum="s")
+        for item in items
+    ]
+    said = write(tmp_path / "l.jsonl", RaterStudy([SimulatedRater("a", 0.9)], longer).labels())
+    features = tmp_path / "f.jsonl"
+    made = CliRunner().invoke(
+        app, ["labels", "features", str(said), "--out", str(features)], catch_exceptions=False
+    )
+    assert "features of 160 pairs" in made.output
+    rows = [json.loads(line) for line in features.read_text(encoding="utf-8").splitlines()]
+    assert {len(row["features"]) for row in rows} == {257} and {row["stratum"] for row in rows} == {"s"}
+    turned = pair_features([replace(one, answers=one.answers[::-1]) for one in read_labels(said)]).rows
+    for row, other in zip(rows, turned, strict=True):
+        assert row["features"] == [-x for x in other["features"]]
+    found = json.loads(charter(said, "--curve", features, "--json").stdout)["reward_curve"]
+    assert found["pairs"] == 160 and found["random"]["points"][-1]["value"] > 0.85
+    with pytest.raises(CharterError, match="no label compares"):
+        pair_features([Label("r", "x", "a", "rating", value=1, answers=("x",))])
+
+
+def test_the_scale_is_said_and_never_guessed(tmp_path: Path) -> None:
+    items = simulated_items(60, kind="rating", scale=(1, 5), gold=0.5, seed=22)
+    said = RaterStudy([SimulatedRater(f"r{i}", 0.95, timid=0.5) for i in range(3)], items).labels()
+    bare = write(tmp_path / "bare.jsonl", [replace(label, scale=(), value=1, gold=None) for label in said])
+    out = tmp_path / "rows.jsonl"
+    shown = charter(bare, "--weights", out).output
+    assert "180 ratings without a scale" in shown and "scores and not as verdicts: 180" in shown
+    assert not (tmp_path / "rows.unpaired.jsonl").exists()
+    assert (tmp_path / "rows.attributes.jsonl").exists()
+    told = charter(bare, "--scale", "0,1", "--weights", out)
+    assert "without a scale" not in told.output and (tmp_path / "rows.unpaired.jsonl").exists()
+    full = write(tmp_path / "full.jsonl", said)
+    assert "no rating is without a scale" in refused(full, "--scale", "1,5")
+    assert "from 2 to 5" in refused(bare, "--scale", "2,5")
+    for wrong in ("1", "5,1", "low,high"):
+        assert "is no scale" in refused(bare, "--scale", wrong)
+    rows = {row["rater"]: row for row in json.loads(charter(full, "--json").stdout)["raters"]}
+    assert all(row["gold"]["value"] > 0.8 and row["reliability"] > 0.7 for row in rows.values())
+
+
+def test_mace_and_small_groups(labels: Path, tmp_path: Path) -> None:
+    pytest.importorskip("crowdkit")
+    shown = charter(labels, "--model", "mace").output
+    assert "(MACE)" in shown and "name the same answer for" in shown
+    grouped = [
+        replace(label, group="few" if label.rater in ("r0", "spam") else "many")
+        for label in read_labels(labels)
+    ]
+    file, out = write(tmp_path / "g.jsonl", grouped), tmp_path / "rows.jsonl"
+    shown = charter(file, "--by-group", "--weights", out, "--least-group", 3).output
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert {row["group"] for row in rows} == {"many"}
+    assert "of a group with fewer than 3 raters" in shown
+
+
 def test_mistakes(labels: Path, tmp_path: Path) -> None:
     empty = write(tmp_path / "empty.jsonl", [])
     assert "no labels" in refused(empty)
     assert "cannot be read" in refused(tmp_path / "none.jsonl")
+    assert "name their file" in refused(labels, "--both-bad", "tie")
+    assert "did you mean 'mace'" in refused(labels, "--model", "mase")
     assert "did you mean 'posterior'" in refused(labels, "--soft", "posterio")
     assert "half-width" in refused(labels, "--plan", 2)
     assert "posterior is one" in refused(labels, "--soft", "posterior", "--by-group")

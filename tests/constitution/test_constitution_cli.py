@@ -56,8 +56,8 @@ def test_show(tmp_path):
     result = runner.invoke(app, ["show", str(ACME)])
     assert result.exit_code == 0
     assert "acme-assistant 0.3.0, CC0-1.0" in result.output
-    assert "root (0) > system (0) > developer (0) > user (1) > guideline (1)" in result.output
-    assert "honesty.no_sycophancy: by a judge with the rubric" in result.output
+    assert "levels: user (1) > guideline (1)" in result.output
+    assert "measured by a judge with the rubric" in result.output
     assert "contains one of 'likely', 'unlikely'" in result.output
 
 

@@ -9,9 +9,10 @@ from charter.errors import ConstitutionError, UserError
 from charter.evaluation.evaluate import gates_of
 from charter.evaluation.limits import limits_of
 from charter.evaluation.limits import tests_of as listed_tests
+from charter.evaluation.own_tests import own_prompts
 from charter.evaluation.planning import plan_evaluation
 from charter.evaluation.report_json import constitution_json
-from charter.pipeline.evaluating import in_question, own_prompts
+from charter.pipeline.evaluating import in_question
 
 TEXT = """---
 constitution: 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from charter.data.formats import load_groups
-from charter.data.public.opinions import read_opinions
+from charter.data.public.opinions import read_opinions, survey_rows
 from charter.data.public.registry import PUBLIC, fitting, recognise
 from charter.data.rows import Row
 from charter.errors import DataError
@@ -320,23 +320,41 @@ def test_public_file_on_disk_trains(tmp_path: Path) -> None:
     assert len(loaded.groups) == 6 and loaded.counts["rows read"] == 3
 
 
-def test_opinions_become_distribution_targets() -> None:
-    from charter.config import validate
-    from charter.constitution.cases import Distribution
+def test_opinions_become_rows_of_a_survey() -> None:
+    from charter.data.survey import read_survey
 
-    printed = "defaultdict(<class 'list'>, {'Chile': [0.2, 0.8], 'Peru': [0.5, 0.1]})"
-    row = {"question": "Do you agree?", "options": "['Yes', 'No']", "selections": printed, "source": "WVS"}
-    targets, left_out = read_opinions(Row(row, "f.csv:2"))
-    assert [(one.group, one.target) for one in targets] == [("Chile", {"Yes": 0.2, "No": 0.8})]
+    printed = "defaultdict(<class 'list'>, {'Chile': [0.2, 0.8], 'Peru': [0.5, 0.1], 'Cuba': [0.4, 0.6]})"
+    row = {"question": " Do you agree? ", "options": "['Yes', 'No']", "selections": printed, "source": "WVS"}
+    found, left_out = read_opinions(Row(row, "f.csv:2"))
     assert left_out == ["a group whose shares sum to 0.6, not 1"]
-    values = targets[0].to_json()
-    assert values.pop("group") == "Chile"
-    validate(Distribution, values, where="here")
+    survey = read_survey(found)
+    assert survey.shares == {"Chile": {"Do you agree?": (0.2, 0.8)}, "Cuba": {"Do you agree?": (0.4, 0.6)}}
     one = {"question": "q", "options": ["a", "b", "c"], "group": "old", "distribution": [1, 0, 0.01]}
-    ((target,), _) = read_opinions(Row(one, "f:1"))
-    assert sum(target.target.values()) == pytest.approx(1) and target.group == "old"
+    ((values,), _) = read_opinions(Row({**one, "ordered": "True", "respondents": "40"}, "f:1"))
+    survey = read_survey([values])
+    assert sum(values["shares"]) == pytest.approx(1) and survey.questions[0].ordered
+    assert survey.respondents == {"old": {"q": 40.0}}
+    ((values,), _) = read_opinions(Row({**one, "distribution": {"c": 0.5, "a": 0.5, "b": 0}}, "f:1"))
+    assert values["shares"] == [0.5, 0.0, 0.5]
     with pytest.raises(DataError, match="two or more different"):
         read_opinions(Row({**one, "options": ["a", "a"]}, "f:1"))
+
+
+def test_what_a_survey_says_twice_or_against_itself_is_left_out_and_counted() -> None:
+    from charter.data.survey import read_survey
+
+    asked = {"question": "Agree?", "options": ["yes", "no"]}
+    rows = [
+        Row({**asked, "selections": {"Chile": [0.2, 0.8], "Peru": [1, 0]}}, "f:1"),
+        Row({**asked, "selections": {"Chile": [0.5, 0.5], "Cuba": [0.4, 0.6]}}, "f:2"),
+        Row({**asked, "options": ["no", "yes"], "selections": {"Mali": [0.5, 0.5]}}, "f:3"),
+        Row({**asked, "options": "yes", "selections": {"Mali": [0.5, 0.5]}}, "f:4"),
+    ]
+    kept, left_out = survey_rows(rows)
+    survey = read_survey(kept)
+    assert survey.groups == ("Chile", "Peru", "Cuba") and survey.shares["Chile"]["Agree?"] == (0.2, 0.8)
+    assert [where for where, _ in left_out] == ["f:2", "f:3", "f:4"]
+    assert left_out[0][1] == "a group answers this question twice" and "other options" in left_out[1][1]
 
 
 def places(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

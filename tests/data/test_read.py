@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.data.fingerprint import cache_key, fingerprint
+from charter.data.fingerprint import fingerprint
 from charter.data.read import read_rows
 from charter.errors import DataError, EnvironmentFault
 
@@ -211,7 +211,6 @@ def test_fingerprint_follows_content_only(tmp_path: Path) -> None:
     other = read_rows(_write(tmp_path, b'{"b": 2, "a": "1"}\n', "one.jsonl")).rows
     assert fingerprint(one) == fingerprint(same) == fingerprint([{"a": 1, "b": 2}])
     assert fingerprint(one) != fingerprint(other)
-    assert cache_key("d", "t", max_length=5) != cache_key("d", "t", max_length=6)
 
 
 def test_hub_errors_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

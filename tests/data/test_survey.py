@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charter.data.survey import Question, read_questions, read_survey, split_groups
+from charter.data.survey import Question, Survey, read_questions, read_survey, split_groups
 from charter.errors import DataError, UserError
 from charter.evaluation.suite.distance import between
 from charter.testing.survey import PEOPLE, questions, synthetic_survey, true_shares, write_survey
@@ -125,3 +125,34 @@ def test_groups_differ_by_more_than_chance() -> None:
         for q in survey.questions
     ]
     assert 0.15 < float(np.mean(apart)) < 0.4
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+def test_the_rows_that_the_page_shows_are_read() -> None:
+    from types import SimpleNamespace
+
+    from charter.data.beliefs import with_beliefs
+    from charter.data.formats import load_groups
+
+    page = (Path(__file__).parents[2] / "docs" / "pluralism.md").read_text("utf-8")
+    answer, belief = (json.loads(block.split("```")[0]) for block in page.split("```json\n")[1:])
+    assert read_survey([answer]).respondents == {"nurses and carers": {answer["question"]: 40.0}}
+    loaded = with_beliefs(load_groups([belief], "preference"), SimpleNamespace(belief_suffix="\n"))
+    (group,) = loaded.groups
+    assert len(group.samples) == 2 + len(belief["beliefs"])
+
+
+def test_a_row_that_is_refused_changes_nothing() -> None:
+    from charter.data.rows import Row
+    from charter.data.survey import SurveyBuilder
+
+    made = SurveyBuilder()
+    made.add(Row(ROW, "f:1"))
+    for bad in ({"counts": [0, 0], "question": "Rain?"}, {"group": "pilots", "counts": [1]}, {}):
+        with pytest.raises(DataError):
+            made.add(Row({**ROW, **bad}, "f:2"))
+    assert made.survey() == Survey(
+        (Question("Tea?", ("no", "yes")),), {"nurses": {"Tea?": (0.25, 0.75)}}, {"nurses": {"Tea?": 4.0}}
+    )

@@ -5,7 +5,7 @@ import torch
 
 from charter.data.render import Template
 from charter.engines.base import Sampling
-from charter.engines.demonstrations import Demonstration, demonstrations_of, read_demonstrations
+from charter.engines.demonstrations import Demonstration, read_demonstrations
 from charter.engines.in_context import (
     STOP,
     InContext,
@@ -20,14 +20,8 @@ from charter.engines.scripted import ScriptedEngine
 from charter.errors import DataError, UserError
 from charter.testing import tiny_model, tiny_tokenizer
 from charter.types import (
-    Completion,
     Context,
-    Group,
-    Judgement,
     Message,
-    PairTarget,
-    Sample,
-    SampleTarget,
 )
 
 TOKENIZER = tiny_tokenizer()
@@ -239,13 +233,3 @@ def test_rows_that_demonstrate_nothing(capsys):
     kept = read_demonstrations([{"prompt": " ", "completion": "b"}, {"prompt": "a", "completion": "b"}])
     assert len(kept) == 1
     assert "1 of 2 rows left out" in capsys.readouterr().err
-
-
-def test_groups_in_memory_with_ties_have_no_worse_answer():
-    samples = tuple(Sample(Context(user("q")), Completion(text)) for text in ("x", "y"))
-    untold = Group(samples, (Judgement(SampleTarget(0), 1.0),))
-    told = Group(samples, (Judgement(PairTarget(1, 0), 1.0),))
-    assert demonstrations_of([untold, told]) == (
-        Demonstration(user("q"), "x"),
-        Demonstration(user("q"), "y", "x"),
-    )

@@ -32,6 +32,7 @@ from charter.feedback.judging.feedback import ModelJudge
 from charter.feedback.judging.per_principle import PerPrinciple
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
+from charter.pipeline.evaluating import open_given
 from charter.stats.judge_rate import JudgeErrors
 from charter.testing import tiny_model, tiny_tokenizer
 from charter.testing.judge import ScriptedJudge
@@ -136,6 +137,7 @@ def test_corrected_rates_recover_the_planted_adherence(scripted: Any) -> None:
         assert row.corrected_change and row.corrected_change.diff > row.change.diff
         assert row.corrected_change.lo <= true - truth(found.before) <= row.corrected_change.hi
         assert row.status == "rose" and "if the judge errs alike on both models' answers" in row.why
+        assert "supposes that the judge errs on these answers as on those that its card rests on" in row.why
     assert found.card.overall.status == "measured" and "nothing is claimed" in found.card.overall.why
 
 
@@ -227,7 +229,7 @@ def test_a_judge_without_a_card_is_examined_first(scripted: Any) -> None:
     assert rows[POLITE].basis.evidence == "uncalibrated" and rows[POLITE].after is not None
     labels = read_labels(
         [
-            {"principle": POLITE, "prompt": "Elsewhere?", "completion": f"{text} {i}", "label": text == GOOD}
+            {"principle": POLITE, "prompt": f"Elsewhere {i}?", "completion": text, "label": text == GOOD}
             for i in range(20)
             for text in (GOOD, BAD)
         ],
@@ -256,19 +258,58 @@ def test_labels_of_these_answers_correct_without_a_calibrated_card(scripted: Any
         for group in side[:60]
     ]
     unique = {(r["prompt"][0]["content"], r["completion"]): r for r in rows}
-    labels = read_labels(list(unique.values()), LAW)
+    labels = read_labels(list(unique.values()), LAW).drawn_at_random()
     found = scripted(0.7, 0.3, 300, judge=judge, card=carded("uncalibrated"), labels=labels)
     row = next(row for row in found.card.principles if row.principle == POLITE)
     assert row.basis.evidence == "calibrated" and "60 of these very answers" in row.basis.why
     assert row.corrected_after.method == row.corrected_before.method == "prediction_powered"
     assert row.corrected_after.lo <= truth(found.after) <= row.corrected_after.hi
-    assert row.corrected_change.assumes == "" and row.change.test == "prediction_powered"
+    assert "drawn at random" in row.corrected_change.assumes and row.change.test == "prediction_powered"
     assert row.corrected_change.lo <= truth(found.after) - truth(found.before) <= row.corrected_change.hi
     assert row.status == "rose" and "by people's labels of both models' answers" in row.why
     other = next(row for row in found.card.principles if row.principle == TRUE)
     assert other.basis.evidence == "uncalibrated" and other.corrected_after is None
     refused = scripted(0.7, 0.3, 300, judge=judge, card=carded("refused"), labels=labels)
     assert {row.status for row in refused.card.principles} == {"not_measured"}
+    undeclared = read_labels(list(unique.values()), LAW)
+    told = scripted(0.7, 0.3, 300, judge=judge, card=carded("uncalibrated"), labels=undeclared)
+    row = next(row for row in told.card.principles if row.principle == POLITE)
+    assert row.corrected_after.method == "rogan_gladen" and row.change.test != "prediction_powered"
+    assert "nothing says that they were drawn at random" in row.to_json()["corrected"]["after"]["assumes"]
+
+
+def test_labels_that_were_picked_by_what_the_judge_said_correct_nothing(scripted: Any) -> None:
+    """Somebody labels the transcripts that the report shows as the worst."""
+    judge = Planted(0.75, 0.7)
+    plain = scripted(0.7, None, 300, judge=judge, card=carded("uncalibrated"))
+    worst = [g for g in plain.after if any(j.principle == POLITE and j.value == 0 for j in g.judgements)][:50]
+    rows = [
+        {
+            "principle": POLITE,
+            "prompt": [{"role": "user", "content": group.samples[0].context.text}],
+            "completion": group.samples[0].completion.text,
+            "label": "gladly" in group.samples[0].completion.text,
+            "assigned": "random",
+        }
+        for group in worst
+    ]
+    labels = read_labels(rows, LAW)
+    assert all(one.random for one in labels.answers)
+    found = scripted(0.7, None, 300, judge=judge, card=carded("uncalibrated"), labels=labels)
+    row = next(row for row in found.card.principles if row.principle == POLITE)
+    assert row.corrected_after.estimate is None and "not drawn at random" in row.why
+    assert POLITE in found.card.levels[0].left_out
+
+
+def test_labels_may_be_declared_to_be_drawn_at_random() -> None:
+    rows = [
+        {"principle": POLITE, "prompt": "Hi", "completion": f"x {i}", "label": 1, "assigned": how}
+        for i, how in enumerate(("random", "active", ""))
+    ]
+    told = read_labels([*rows, {**rows[1], "rater": "r", "assigned": "random"}], LAW)
+    assert [one.random for one in told.answers] == [True, True, False]
+    given = open_given(LAW, judge=Planted(0.9, 0.9), labels=told, labels_random=True)
+    assert given.labels is not None and all(one.random for one in given.labels.answers)
 
 
 # -- gates and levels ---------------------------------------------------------------------------
@@ -453,7 +494,7 @@ def test_a_card_is_read_back(scripted: Any, tmp_path: Path) -> None:
 
 
 def test_a_judge_is_refused_by_name_before_anything_loads() -> None:
-    from charter.evaluation.judging import named_judge
+    from charter.evaluation.judge_names import named_judge
 
     with pytest.raises(ConfigError, match="of the family of the model it would judge"):
         named_judge("smollm2-135m", LAW, policy="smollm2-135m")

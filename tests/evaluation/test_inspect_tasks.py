@@ -29,7 +29,7 @@ from charter.evaluation.evaluate import evaluate, gates_of, principle_infos
 from charter.evaluation.inspect.read import read_log
 from charter.evaluation.inspect.registry import constitution as constitution_task
 from charter.evaluation.inspect.registry import model_of
-from charter.evaluation.inspect.scoring import Bench, adherence
+from charter.evaluation.inspect.scoring import Bench, adherence, several
 from charter.evaluation.inspect.tasks import tasks_of
 from charter.evaluation.judging import given_judge
 from charter.types import Completion, Context, Group, Judgement, Message, Sample, SampleTarget
@@ -248,6 +248,19 @@ def test_a_judge_with_a_card_scores_and_is_asked_in_batches(tmp_path: Path) -> N
     polite = [one for i in range(6) for one in found[f"{i}"].judgements if one.principle == POLITE]
     assert [one.value for one in polite] == [float(i % 2) for i in range(6)]
     assert {one.principle for one in found["0"].judgements} == {POLITE, TRUE}
+
+
+def test_a_panel_is_named_as_a_list_and_one_judge_is_too_few(tmp_path: Path) -> None:
+    path = tmp_path / "panel.constitution.md"
+    path.write_text(polite_law().replace("name: test", "name: test\njudge: {panel_min: 2}"))
+    constitution = Constitution.load(path)
+    # Inspect cuts ``-T judge=...`` at every comma, those before an endpoint's options too.
+    given = ["endpoint:a@http://127.0.0.1:9/v1", "timeout=5", "endpoint:b@http://127.0.0.1:9/v1"]
+    assert several(given) == ("endpoint:a@http://127.0.0.1:9/v1,timeout=5", given[2])
+    assert (several(""), several("x"), several([])) == ((), ("x",), ())
+    with pytest.raises(ConfigError, match="wants a panel of 2 judges, and 1 is named"):
+        Bench(constitution, given[:2])
+    assert Bench(constitution, given)._adjudicator is not None
 
 
 def test_no_answer_is_unscored(constitution: Constitution) -> None:

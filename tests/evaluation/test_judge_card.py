@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 
 import pytest
-from judge_card_judges import POLITE, TRUE, Script, constitution, label_rows, subject
+from judge_card_judges import POLITE, TRUE, Script, constitution, label_rows, subject, truth
 
 from charter.constitution import Constitution
 from charter.errors import ConstitutionError, UserError
@@ -17,9 +18,10 @@ from charter.evaluation.judge_card.criterion import Criterion, Limits
 from charter.evaluation.judge_card.examine import examine
 from charter.evaluation.judge_card.gate import use_of
 from charter.evaluation.judge_card.labels import Labels, read_labels
+from charter.evaluation.judge_card.read import card_from_json
 from charter.feedback.constitution import ConstitutionFeedback
 from charter.stats.judge_rate import corrected_rate
-from charter.types import Group, Judgement, SampleTarget
+from charter.types import Group, Judgement, PairTarget, SampleTarget, text_of
 
 RULES = constitution()
 
@@ -183,6 +185,125 @@ def test_pairs_of_one_comparison_count_as_what_they_are_worth() -> None:
     found = card.principles[0].criterion("pairs")
     assert found.n == 12 and found.detail is not None and found.detail["independent_pairs"] == 1.0
     assert found.result == "undecided"
+
+
+def clustered(comparisons: int, bad: int) -> Constitution:
+    """``comparisons`` of one GOOD answer each with ``bad`` BAD ones; half of them longer than it."""
+    blocks = []
+    for i in range(comparisons):
+        answers = "".join(
+            f"<assistant> <!-- BAD --> shut up of ship {i}, {j}.{' On and on.' * (j % 2 * 4)} </assistant>\n"
+            for j in range(bad)
+        )
+        blocks.append(
+            f"**Example**: number {i}\n\n~~~xml\n<user>Tell me about ship {i}.</user>\n<comparison>\n"
+            f"<assistant> <!-- GOOD --> I will gladly tell you of ship {i}. </assistant>\n{answers}"
+            "</comparison>\n~~~\n"
+        )
+    head = "---\nconstitution: 1\nname: t\nlevels: [user]\n---\n"
+    return Constitution.from_text(
+        head + f"## P {{#{POLITE} authority=user}}\n\nBe kind.\n\n" + "\n".join(blocks)
+    )
+
+
+class ByConversation:
+    """Is right on all pairs of a conversation, or prefers the first of all of them."""
+
+    def __init__(self, moved: float) -> None:
+        self.moved = moved
+
+    def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
+        return [[self._one(group)] for group in groups]
+
+    def _one(self, group: Group) -> Judgement:
+        texts = [one.completion.text for one in group.samples]
+        moved = chance(text_of(group.samples[0].context.content)) < self.moved
+        better = 0 if moved else int("shut up" in texts[0])
+        return Judgement(PairTarget(better, 1 - better), 1.0, principle=POLITE)
+
+
+def chance(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
+
+
+def test_whatever_is_counted_on_pairs_of_one_comparison_counts_comparisons() -> None:
+    """Forty comparisons of six pairs are forty things, for every criterion that is a share of pairs."""
+    rules = clustered(40, 6)
+    judge = ByConversation(0.3)
+    by_pairs = Subject("j", lambda *_: judge, lambda *_: judge, True)
+    card = examine(by_pairs, rules, probes=240)
+    found = {one.name: one for one in (*card.wide, *card.principles[0].criteria)}
+    for name, key in (
+        ("pairs", "independent_pairs"),
+        ("longest", "independent_pairs"),
+        ("flipped", "independent_pairs"),
+        ("position", "independent_pairs"),
+        ("length", "independent_pairs"),
+        ("injection", "independent_answers"),
+    ):
+        one = found[name]
+        assert one.detail is not None and one.n > 60 and one.detail[key] <= 42, (name, one.n, one.detail)
+        if name != "longest":
+            assert "(worth" in one.why, one.why
+    flips = found["position"].detail
+    assert flips is not None
+    lo, hi = flips["flip_interval"]
+    # Wilson's interval of a share of 0.4 of 40 is 0.29 wide, of 240 it would be 0.12.
+    assert hi - lo > 0.2
+    one_each = examine(by_pairs, clustered(40, 1), probes=240)
+    assert "(worth" not in wide(one_each, "position").why
+
+
+def test_a_pull_that_few_conversations_show_is_undecided_however_many_pairs_they_have() -> None:
+    """Four of eight conversations are moved: counted as 96 pairs that would be a clear failure."""
+    card = examine(Subject.of(ByConversation(0.4), "j", pairwise=True), clustered(8, 12))
+    assert wide(card, "position").result == "undecided" and wide(card, "position").n == 96
+
+
+def test_labels_of_a_conversation_count_as_what_they_are_worth() -> None:
+    """Twenty prompts with five answers each, on which the judge is right or wrong together."""
+    rows = [
+        {
+            "principle": id,
+            "prompt": f"Question {i}?",
+            "completion": f"Here is {word} number {i}" + "!" * j,
+            "label": truth(id, word),
+            "rater": "r",
+        }
+        for id, words in ((POLITE, ("gladly", "shut up")), (TRUE, ("certainly", "no idea")))
+        for i in range(20)
+        for word in words
+        for j in range(5)
+    ]
+
+    class Prompted:
+        def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
+            return [
+                [
+                    Judgement(
+                        SampleTarget(at),
+                        float(
+                            truth(group.meta["principle"], one.completion.text)
+                            == (chance(text_of(one.context.content)) < 0.8)
+                        ),
+                        principle=group.meta["principle"],
+                    )
+                    for at, one in enumerate(group.samples)
+                ]
+                for group in groups
+            ]
+
+    card = examine(Subject.of(Prompted(), "j"), RULES, labels=read_labels(rows, RULES))
+    one = card.principles[0]
+    assert one.errors is not None and one.errors.labels == 200 and one.errors.n == pytest.approx(40, abs=1)
+    assert "200 labels that share conversations are worth 40" in one.criterion("labels").why
+    interval = one.errors.sensitivity_interval()
+    assert interval.hi - interval.lo > 0.3  # of 100 independent ones it would be 0.16
+    again = card_from_json(json.loads(json.dumps(card.to_json())))
+    assert again.principles[0].errors == one.errors
+    fewer = examine(Subject.of(Prompted(), "j"), RULES, labels=read_labels(rows[:100], RULES))
+    assert fewer.principles[0].errors is not None and fewer.principles[0].errors.n < 30
+    assert "labels of 30" in fewer.principles[0].criterion("labels").why
 
 
 def test_the_card_is_plain_json_with_a_reason_for_everything() -> None:

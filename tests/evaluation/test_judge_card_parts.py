@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from judge_card_judges import POLITE, Script, constitution, label_rows, subject
+from judge_card_judges import POLITE, TRUE, Script, constitution, label_rows, subject
 
 from charter.constitution import Constitution
 from charter.errors import DataError, UserError
@@ -155,6 +155,17 @@ def test_preferences_are_labels_too() -> None:
     assert (pair.good, pair.bad, pair.source) == ("Hello", "shut up", "human")
 
 
+def test_preferences_on_one_conversation_hang_together() -> None:
+    rows = [
+        {"principle": id, "prompt": prompt, "chosen": f"Hello {i}", "rejected": "shut up"}
+        for i, (id, prompt) in enumerate(
+            [(POLITE, "Hi"), (TRUE, "Hi "), (POLITE, [{"role": "user", "content": "Hi"}]), (POLITE, "Ho")]
+        )
+    ]
+    clusters = [pair.cluster for pair in read_labels(rows, RULES).pairs]
+    assert clusters[0] == clusters[1] == clusters[2] != clusters[3]
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [
@@ -192,6 +203,8 @@ def test_items_that_are_gone_are_counted() -> None:
     found = drift_criterion(anchor, now, Limits())
     assert found.result == "pass" and "2 of its items are gone" in found.why
     assert drift_criterion(anchor, {}, Limits()).result == "not_measured"
+    # The same eight verdicts, all of one conversation: nothing can be said of how sure kappa is.
+    assert drift_criterion(anchor, now, Limits(), dict.fromkeys(now, "one")).result == "undecided"
     flat = Anchor("j", {str(i): "pass" for i in range(9)})
     assert drift_criterion(flat, dict(flat.verdicts), Limits()).result == "undecided"
 

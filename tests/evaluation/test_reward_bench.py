@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -298,7 +299,8 @@ def test_the_command(run: Path, tmp_path: Path) -> None:
     assert "all pairs" in done.stdout and "calibration error" in done.stdout
     written = json.loads((tmp_path / "out" / "reward_bench.json").read_text(encoding="utf-8"))
     assert written["overall"]["model"]["n"] == 30 and (tmp_path / "out" / "reward_bench.html").exists()
-    twice = ["reward-bench", str(run), str(run), "--combine", "worst", "--json"]
+    again = shutil.copytree(run, tmp_path / "again")
+    twice = ["reward-bench", str(run), str(again), "--combine", "worst", "--json"]
     two = told.invoke(app, [*twice, "--data", str(data), "--no-bf16"])
     assert two.exit_code == 0, two.output
     assert json.loads(two.stdout)["overall"] == written["overall"]  # twice the same model

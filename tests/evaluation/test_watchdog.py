@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from watchdog_runs import FAULTS, HELD_OUT_EVERY, ONSET, Row, broken, healthy
+from watchdog_runs import FAULTS, HELD_OUT_EVERY, ONSET, Row, broken, healthy, often_cut
 
 from charter.catalogue import lookup
 from charter.data.formats import load_groups
@@ -78,6 +78,29 @@ def test_false_alarms_are_as_rare_as_stated() -> None:
     assert warned <= 4
 
 
+@pytest.mark.parametrize("groups", [4, 16])
+def test_a_base_model_whose_completions_are_cut_from_the_start_is_left_alone(groups: int) -> None:
+    """Of 64 completions a step, and of 16, whose share of cut ones is four times as noisy."""
+    only = [signal for signal in SIGNALS if signal.name == "truncation"]
+    warned = 0
+    for seed in range(100):
+        dog = Watchdog(only)
+        assert all(one.stop is None for one in watch(dog, often_cut(seed, groups=groups)))
+        warned += bool(alarms(dog))
+    assert warned <= (0 if groups == 16 else 3)
+
+
+@pytest.mark.parametrize("begun", [0.0, 0.1, 0.3, 0.5])
+def test_truncation_that_grows_is_seen_wherever_it_began(begun: float) -> None:
+    """By 5 points a step up to nearly all: warned of, then ended."""
+    shares = [begun] * ONSET + [min(begun + 0.05 * since, 0.95) for since in range(60)]
+    rows = [CALM | {"completions/clipped_ratio": share} for share in shares]
+    dog = Watchdog()
+    found = watch(dog, rows)
+    assert found[-1].stop is not None and "truncation" in found[-1].stop.reason
+    assert alarms(dog) == {"truncation"} and len(found) <= ONSET + 25
+
+
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_planted_fault_ends_the_run_in_time(name: str, seed: int) -> None:
@@ -113,12 +136,12 @@ def test_a_warning_is_said_once_and_written_as_long_as_it_holds(said: list[str])
 
 
 def test_what_was_so_from_the_beginning_is_warned_of_and_not_ended(said: list[str]) -> None:
-    """A base model that never ends its turn, on prompts that are all too hard."""
+    """A base model that never ends its turn, which is no news, on prompts that are all too hard."""
     dog = Watchdog()
     rows = [CALM | {"completions/clipped_ratio": 0.97, "frac_reward_zero_std": 0.97}] * 60
     assert watch(dog, rows)[-1].stop is None
-    assert alarms(dog) == {"truncation", "flat_groups"}
-    assert "completions/clipped_ratio is 0.97, over 0.3" in said[0]
+    assert alarms(dog) == {"flat_groups"}
+    assert "frac_reward_zero_std is 0.97, over 0.8" in said[0]
 
 
 def test_a_policy_that_says_nothing_from_the_beginning_is_ended() -> None:

@@ -49,6 +49,19 @@ def healthy(seed: int, steps: int = 300, groups: int = 16) -> Iterator[Row]:
         yield row
 
 
+def often_cut(seed: int, steps: int = 300, groups: int = 16) -> Iterator[Row]:
+    """A healthy run of a base model: a tenth to nearly all of its completions are cut from the start.
+
+    The share drifts by up to a tenth either way, as length does.
+    """
+    rng = np.random.default_rng(20_000 + seed)
+    begun, drift = rng.uniform(0.1, 0.97), rng.uniform(-0.1, 0.1)
+    for step, row in enumerate(healthy(seed, steps, groups)):
+        share = min(max(begun + drift * step / steps, 0.0), 1.0)
+        row["completions/clipped_ratio"] = rng.binomial(4 * groups, share) / (4 * groups)
+        yield row
+
+
 Fault = Callable[[Row, float, np.random.Generator], None]
 """Changes a row that is so many steps after the onset."""
 

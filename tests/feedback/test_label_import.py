@@ -514,10 +514,12 @@ def test_public_sets_are_labels(tmp_path: Path) -> None:
     assert "does not name its raters" in found.notes[0] and len(found.left_out) == 1
 
 
-def test_surveys_are_targets_and_no_labels(tmp_path: Path) -> None:
+def test_surveys_are_rows_of_a_survey_and_no_labels(tmp_path: Path) -> None:
     row = {"question": "Agree?", "options": ["yes", "no"], "selections": {"north": [0.3, 0.7]}}
-    found = given(tmp_path, [row])
-    assert found.labels == () and found.targets[0]["target"] == {"yes": 0.3, "no": 0.7}
+    found = given(tmp_path, [row, row])
+    assert found.labels == () and len(found.targets) == 1
+    assert (found.targets[0]["group"], found.targets[0]["shares"]) == ("north", [0.3, 0.7])
+    assert found.reasons == {"a group answers this question twice": [found.left_out[0].where]}
 
 
 def test_malformed_exports_name_the_place(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import ConfigError, DataError, ServiceFault, UserError
+from charter.feedback.reward_grader import grader_of
+from charter.feedback.rewards import open_rewards
 from charter.feedback.step_rollouts import StepRollouts
 from charter.models.load import load
 from charter.testing import save_tiny
@@ -198,3 +200,51 @@ def test_nothing_to_label(tmp_path: Path) -> None:
         StepRollouts(engine(), TEMPLATE, lambda text, group: None).label(
             [problem(1, GOOD)], tmp_path / "t.jsonl"
         )
+
+
+# -- budget and rewards as the grader --------------------------------------------------------
+
+
+def test_a_budget_leaves_out_solutions_at_random_and_counts_them(tmp_path: Path) -> None:
+    groups = [problem(number, GOOD, BAD) for number in range(10)]  # 20 solutions, 2 steps to go on from each
+    rollouts = StepRollouts(engine(), TEMPLATE, grade, n=4, budget=50)
+    found = rollouts.label(groups, tmp_path / "a.jsonl")
+    assert found.counts["continuations"] == 48 and len(found.rows) == 6  # 6 of 8 continuations each
+    assert found.counts["solutions left out: over the budget"] == 14
+    assert [row["id"] for row in found.rows] != ["p0", "p0", "p1", "p1", "p2", "p2"]
+    again = StepRollouts(engine(), TEMPLATE, grade, n=4, budget=50).label(groups, tmp_path / "b.jsonl")
+    assert again.rows == found.rows
+    other = Sampling(max_completion_length=512, seed=5)
+    drawn = StepRollouts(engine(), TEMPLATE, grade, n=4, budget=50, sampling=other)
+    ids = [row["id"] for row in drawn.label(groups, tmp_path / "c.jsonl").rows]
+    assert ids != [row["id"] for row in found.rows]
+    whole = StepRollouts(engine(), TEMPLATE, grade, n=4, budget=160).label(groups, tmp_path / "d.jsonl")
+    assert len(whole.rows) == 20 and "solutions left out: over the budget" not in whole.counts
+    with pytest.raises(ConfigError, match="not enough for one step"):
+        StepRollouts(engine(), TEMPLATE, grade, n=4, budget=3)
+    with pytest.raises(DataError, match="short enough for the budget"):
+        StepRollouts(engine(), TEMPLATE, grade, n=4, budget=7).label(groups, tmp_path / "e.jsonl")
+
+
+def test_what_no_data_file_may_hold_is_left_out_and_counted(tmp_path: Path) -> None:
+    groups = [problem(1, GOOD, "2 + 2 = 4\nThe \0 answer is 5")]
+    found = StepRollouts(engine(), TEMPLATE, grade, n=4).label(groups, tmp_path / "s.jsonl")
+    assert len(found.rows) == 1 and found.counts["solutions left out: a NUL character"] == 1
+    assert len(load_groups(tmp_path / "s.jsonl", "steps").groups) == 1
+
+
+def test_rewards_grade_whole_solutions(tmp_path: Path) -> None:
+    (tmp_path / "five.py").write_text(
+        "def five(completion, answer, **columns):\n"
+        "    text = completion[-1]['content'] if isinstance(completion, list) else completion\n"
+        "    if '?' in text:\n"
+        "        return None\n"
+        "    return 1.0 if text.endswith(str(answer)) else 0.25\n"
+    )
+    rewards = open_rewards(["five.py:five"], base_dir=tmp_path)
+    group = problem(1, GOOD)
+    grader = grader_of(rewards, 1.0)
+    assert [grader(text, group) for text in (GOOD, BAD, "?")] == [True, False, None]
+    assert grader_of(rewards, 0.2)(BAD, group) is True
+    labels = labels_of(tmp_path / "r", [problem(1, GOOD, BAD)], grader=grader)
+    assert labels == [[1.0, 1.0, 1.0], [0.25, 0.0, 0.0]]

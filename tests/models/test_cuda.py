@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from charter.data.packing import pack
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.models.load import load
+from charter.models.random_state import random_state, seeded, set_random_state
 from charter.models.reward import with_reward_head
 from charter.models.score import divergence, score
 from charter.models.trainable import prepare_for_training
@@ -146,7 +148,28 @@ def test_moments_come_back_to_where_the_weights_are(folder: str) -> None:
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     state = checkpoint.capture(1, policy.trainable(), optimizer, {}, {}, {}, {})
-    state.optimizer.update({name: moment.cpu() for name, moment in state.optimizer.items()})
-    checkpoint.restore(state, policy.trainable(), optimizer)
+    moments = {name: moment.detach().cpu().clone() for name, moment in state.optimizer.items()}
+    weights = {name: weight.detach().cpu().clone() for name, weight in state.weights.items()}
     optimizer.step()
-    assert all(torch.isfinite(parameter).all() for parameter in policy.trainable().values())
+    after = {name: weight.detach().cpu().clone() for name, weight in policy.trainable().items()}
+    back = replace(state, optimizer=moments, weights=weights)
+    checkpoint.restore(back, policy.trainable(), optimizer)
+    for parameter in policy.trainable().values():
+        parameter.grad = torch.ones_like(parameter)
+        assert all(m.device == parameter.device for m in optimizer.state[parameter].values() if m.dim())
+    optimizer.step()  # the same second step from what came back
+    for name, weight in policy.trainable().items():
+        torch.testing.assert_close(weight.detach().cpu(), after[name], rtol=0, atol=0)
+
+
+def test_random_numbers_of_the_gpu_come_back_and_are_not_taken_from_the_caller() -> None:
+    torch.cuda.manual_seed(3)
+    before = random_state()
+    with seeded(7):
+        first = torch.rand(4, device=DEVICE)
+    assert all(torch.equal(state, before[name]) for name, state in random_state().items())
+    with seeded(7):
+        assert torch.equal(torch.rand(4, device=DEVICE), first)
+    drawn = torch.rand(4, device=DEVICE)
+    set_random_state(before)
+    assert torch.equal(torch.rand(4, device=DEVICE), drawn)

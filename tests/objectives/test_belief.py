@@ -12,7 +12,7 @@ from torch import Tensor
 from charter.catalogue import lookup
 from charter.catalogue.pluralistic import BELIEF, P_STAR
 from charter.config import validate
-from charter.errors import DataError
+from charter.errors import ConfigError, DataError
 from charter.models.load import load
 from charter.objectives.base import NO_STATS, Layout, Need, Scored, Term
 from charter.objectives.belief import BeliefKL, BeliefNLL, belief_kl
@@ -263,6 +263,13 @@ def test_beliefs_that_do_not_exclude_each_other_are_refused(tiny: str) -> None:
 def test_rows_without_beliefs_are_refused(tiny: str) -> None:
     with pytest.raises(DataError, match="no column 'beliefs'"):
         rendered("gdpo", pair_rows(2), tiny)
+
+
+def test_renormalising_nothing_is_refused() -> None:
+    given = {"renormalize": True, "calibration_weight": 0}
+    with pytest.raises(ConfigError, match="renormalize has no effect with calibration_weight: 0"):
+        validate(lookup("gdpo").options, given, where="test")
+    assert validate(lookup("gdpo").options, {"calibration_weight": 0}, where="test")
 
 
 def test_published_settings_are_options() -> None:

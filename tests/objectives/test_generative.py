@@ -228,11 +228,11 @@ def test_genrm_is_the_likelihood_of_the_verdict_under_transformers(tiny: str, tm
     for row in LABELLED:
         question = [*row["prompt"], *row["completion"], *asked("Is the answer correct (Yes/No)?")]
         word = "Yes" if row["label"] else "No"
-        logps = reply_logps(model, tokenizer, question, word)[:-1]
-        verify += [(float(x), row["weight"]) for x in logps]
+        theirs = reply_logps(model, tokenizer, question, word)[:-1]
+        verify += [(float(x), row["weight"]) for x in theirs]
         if row["label"]:
-            logps = reply_logps(model, tokenizer, row["prompt"], row["completion"][0]["content"])
-            generate += [(float(x), row["weight"]) for x in logps]
+            theirs = reply_logps(model, tokenizer, row["prompt"], row["completion"][0]["content"])
+            generate += [(float(x), row["weight"]) for x in theirs]
     metrics = loop.stepper.evaluate(split(loop.groups, 100_000, loop.columns))
     assert metrics["loss/verify"] == pytest.approx(weighted(verify), rel=1e-5)
     assert metrics["loss/generate"] == pytest.approx(weighted(generate), rel=1e-5)

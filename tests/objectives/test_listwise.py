@@ -180,8 +180,8 @@ def test_agrees_with_the_authors_nca() -> None:
         groups=[0] * 4 + [1] * 4,
         ratings=scores.flatten().tolist(),
     )
-    assert mean(run("infonca", scored)) == pytest.approx(float(info), rel=1e-12)
-    assert mean(run("nca", scored)) == pytest.approx(float(nca), rel=1e-12)
+    for name, theirs in (("infonca", info), ("nca", nca)):
+        assert mean(run(name, scored)) == pytest.approx(float(theirs), rel=1e-12)
 
 
 def test_agrees_with_the_authors_exo() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from charter.objectives.base import Scored, Stats
 from charter.objectives.nash import NashMD, to_go
 from charter.objectives.online_ipo import OnlineIPO
 from charter.objectives.p3o import P3O, rewarded_pairs
-from charter.objectives.policy_gradient import Reinforce
+from charter.objectives.policy_gradient import ClippedSurrogate, Reinforce
 from charter.objectives.ppo_penalty import BETA_RANGE, PPOPenalty, adapted
 from charter.objectives.preference import DPO
 from charter.objectives.value import ValueLoss
@@ -194,6 +197,59 @@ def test_the_coefficient_is_reported_and_used() -> None:
     high, _ = measured(PPOPenalty(1.5, kl_target=None), [scored])
     assert said["kl_coef"] == 0.5
     assert float((high - low).detach()) == pytest.approx(said["approx_kl"])
+
+
+def golden(name: str, variant: str) -> tuple[Scored, dict[str, Any]]:
+    """Rollouts of a golden case without their padding, and the case."""
+    cases = json.loads((Path(__file__).parents[1] / "golden" / "cases.json").read_text("utf-8"))
+    (case,) = [one for one in cases if (one["name"], one["variant"]) == (name, variant)]
+    given = {key: torch.tensor(value, dtype=torch.float64) for key, value in case["inputs"].items()}
+    used = given["mask"].bool()
+    scored = Scored(
+        layout_of(used.sum(1).tolist()),
+        given["logps"][used].requires_grad_(),
+        old_logps_N=given["old_logps"][used],
+        advantage_N=given["advantages"][used],
+    )
+    case["expected"]["grads"] = torch.tensor(case["expected"]["grads"]["logps"], dtype=torch.float64)[used]
+    return scored, case
+
+
+def test_clip_and_penalty_are_the_golden_clip_and_the_golden_penalty() -> None:
+    """On PPO-clip's golden rollouts: its loss and gradient, plus beta times the KL and its gradient."""
+    scored, case = golden("ppo_clip", "default")
+    epsilon, beta = case["options"]["cliprange"], 0.5
+    both = PPOPenalty(beta, kl_target=None, epsilon=epsilon)
+    ratio_N = (scored.logps_N - scored.need("old_logps_N")).detach().exp()
+    count = len(ratio_N)
+    kl = float((ratio_N - 1 - ratio_N.log()).mean())
+    assert kl == pytest.approx(0.0511095368, rel=1e-6)  # the golden case's approx_kl_k3
+    loss, said = measured(both, [scored])
+    assert float(loss.detach()) == pytest.approx(case["expected"]["loss"] + beta * kl, rel=1e-6)
+    wanted = case["expected"]["grads"] + beta * (ratio_N - 1) / count
+    torch.testing.assert_close(gradient(both, scored), wanted, rtol=1e-6, atol=1e-9)
+    assert said["clip_ratio/region_mean"] == pytest.approx(1 / count) and said["kl_coef"] == beta
+
+
+def test_each_of_clip_and_penalty_is_there_without_the_other() -> None:
+    """A clip that never binds leaves the penalty; a coefficient of next to nothing leaves the clip."""
+    scored = rollouts()
+    alone = PPOPenalty(0.5, kl_target=None)
+    wide = PPOPenalty(0.5, kl_target=None, epsilon=1e6)
+    torch.testing.assert_close(gradient(wide, scored), gradient(alone, scored))
+    clip = PPOPenalty(1e-9, kl_target=None, epsilon=0.2)
+    wanted = gradient(ClippedSurrogate("dapo", 0.2), scored)
+    torch.testing.assert_close(gradient(clip, scored), wanted, rtol=1e-6, atol=1e-8)
+    assert not torch.allclose(gradient(alone, scored), wanted)
+
+
+def test_the_coefficient_beside_a_clip_adapts_as_it_does_alone() -> None:
+    alone, both = PPOPenalty(1.0, kl_target=0.01), PPOPenalty(1.0, kl_target=0.01, epsilon=0.2)
+    for kl, version in [(0.0, 0), (0.3, 0), (0.0, 2), (0.001, 2), (0.0, 4)]:
+        alone.update(seen(kl, version))
+        both.update(seen(kl, version))
+        assert both.state() == alone.state()
+    assert both.beta == 1.0 and both.needs == alone.needs
 
 
 # -- the critic -----------------------------------------------------------------

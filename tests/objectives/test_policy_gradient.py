@@ -53,6 +53,7 @@ POLICY: dict[str, Any] = {
     "reinforce-token": Reinforce("token_mean"),
     "rloo": RLOO(),
     "penalty": PPOPenalty(0.5, kl_target=None),
+    "penalty-clipped": PPOPenalty(0.5, kl_target=None, epsilon=0.2),
     "p3o": P3O("none"),
     "p3o-separate": P3O("separate", beta=0.1),
     "p3o-joint": P3O("joint"),

@@ -45,6 +45,7 @@ METHODS: dict[str, tuple[Any, ...]] = {
     "cispo": (ClippedSurrogate("cispo"),),
     "ppo": (ClippedSurrogate("dapo"), EntropyBonus()),
     "ppo_penalty": (PPOPenalty(0.5),),
+    "ppo_penalty_clipped": (PPOPenalty(0.5, epsilon=0.01),),
     "reinforce": (Reinforce(),),
     "rloo": (RLOO(),),
     "p3o": (P3O("joint", beta=0.05),),

@@ -307,6 +307,19 @@ def test_metrics_are_of_the_rewards_without_margin() -> None:
     assert float(term.total) == pytest.approx(math.log1p(math.exp(2.5)))
 
 
+@pytest.mark.parametrize("objective", [BradleyTerry(), PlackettLuce()])
+def test_accuracy_on_soft_labels_is_the_probability_of_the_order(objective: Objective) -> None:
+    """Rewards that agree with 0.8, disagree with 0.9, agree with 0.3 (so are right at 0.3), and tie."""
+    rewards = torch.tensor([2.0, 1.0, 0.0, 1.0, 3.0, 1.0, 1.0, 1.0])
+    pairs = [(0, 1), (2, 3), (4, 5), (6, 7)]
+    batch = scored(rewards, pairs, [0, 0, 1, 1, 2, 2, 3, 3], probability=[0.8, 0.9, 0.3, 0.6])
+    (term,) = objective(batch, NO_STATS).values()
+    assert float(term.metrics["rewards/accuracies"]) == pytest.approx(0.8 + 0.1 + 0.3 + 0.0)
+    sigmoid = [1 / (1 + math.exp(-gap)) for gap in (1.0, -1.0, 2.0, 0.0)]
+    said = sum(p * q + (1 - p) * (1 - q) for p, q in zip((0.8, 0.9, 0.3, 0.6), sigmoid, strict=True))
+    assert float(term.metrics["rewards/probability"]) == pytest.approx(said)
+
+
 def test_an_unknown_centring_is_refused() -> None:
     with pytest.raises(ConfigError, match="center_rewards_type"):
         BradleyTerry(0.1, center_rewards_type="median")  # type: ignore[arg-type]

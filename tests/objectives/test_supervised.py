@@ -176,6 +176,13 @@ def test_discrimination_is_the_preference_modelling_loss_on_log_prob_per_token(b
     assert float(term.metrics["accuracies"]) == sum(means[i] > means[i + 1] for i in (0, 2))
 
 
+def test_discrimination_accuracy_on_soft_labels_is_the_probability_of_the_order(batch: Batch) -> None:
+    values = torch.tensor([-1.0, -2.0, -5.0, -4.0, -3.0, -4.0, -2.0, -2.0], dtype=torch.float64)
+    soft = batch(values, None, lengths=[1] * 8, probability=[0.8, 0.9, 0.3, 0.6])
+    term = BinaryDiscrimination()(soft, NO_STATS)["discrimination"]
+    assert float(term.metrics["accuracies"]) == pytest.approx(0.8 + 0.1 + 0.3 + 0.0)
+
+
 def test_equal_answers_cost_log_two() -> None:
     same = torch.tensor([-3.0], dtype=torch.float64)
     for probability in (0.0, 0.4, 1.0):

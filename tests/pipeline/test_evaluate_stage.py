@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from charter.constitution import Constitution
-from charter.errors import CharterError
+from charter.engines.scripted import ScriptedEngine
+from charter.errors import CharterError, Interrupted
 from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
 from charter.evaluation.judge_card.criterion import Limits
 from charter.pipeline.preflight import preflight
@@ -68,9 +70,88 @@ def test_a_recipe_evaluates_with_a_judge(recipe: Path) -> None:
     assert read_jsonl(folder / "answers.jsonl") and (folder / "judge_card.json").exists()
 
 
+PANEL = """name: tiny
+model: model
+constitution: house.constitution.md
+threads: 1
+stages:
+  - evaluate: {{prompts: heldout.jsonl, max_completion_length: 8, judge: ["{a}", "{b}"],
+               card: [card.json, second.json]}}
+"""
+
+
+def test_a_recipe_names_a_panel_and_each_card_decides_the_stage(recipe: Path) -> None:
+    root = recipe.parent
+    law = root / "house.constitution.md"
+    law.write_text(
+        law.read_text("utf-8").replace("version: 0.1.0", "version: 0.1.0\njudge: {panel_min: 2, seeds: 1}"),
+        "utf-8",
+    )
+    with FakeEndpoint([say("Yes")]) as fake:
+        a, b = (f"endpoint:{name}@{fake.url}" for name in ("one", "two"))
+        for name, judge in (("second.json", b), ("card.json", a)):
+            write_card(root, f"{judge} (per_principle)")
+            (root / "card.json").replace(root / name)
+        recipe.write_text(PANEL.format(a=a, b=b), "utf-8")
+        parsed = Recipe.load(recipe)
+        assert preflight(parsed)["evaluate judge"] == f"{a}+{b} (per_principle)"
+        run_recipe(parsed, root / "run")
+        assert {request.body["model"] for request in fake.requests} == {"one", "two"}
+        assert run_recipe(Recipe.load(recipe), root / "run")["stages"]["evaluate"].get("skipped")
+        card = root / "second.json"
+        card.write_text(card.read_text("utf-8").replace('"calibrated"', '"refused"'), "utf-8")
+        changed = run_recipe(Recipe.load(recipe), root / "run")["stages"]["evaluate"]
+        assert not changed.get("skipped")
+    (folder,) = (root / "run" / "stages").glob("1-evaluate")
+    assert (folder / "judge_card.2.json").is_file()
+    (kind,) = [
+        row
+        for row in json.loads((folder / "evaluation.json").read_text("utf-8"))["adherence"]["principles"]
+        if row["principle"] == "style.kind"
+    ]
+    assert kind["after"] is None and "1 of 2 judges may judge it" in kind["why"]
+
+
+def test_a_stopped_stage_goes_on_where_it_was(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from charter.evaluation import evaluate as module
+    from charter.evaluation import kept_engine
+    from charter.testing import tiny_tokenizer
+
+    given: list[int] = []
+    stop = [True]
+
+    class Stopped(ScriptedEngine):
+        def generate(self, contexts: Any, *rest: Any, **more: Any) -> Any:
+            if stop[0] and sum(given) >= 4:
+                raise Interrupted("stopped")
+            given.append(len(contexts))
+            return super().generate(contexts, *rest, **more)
+
+    monkeypatch.setattr(kept_engine, "AT_ONCE", 2)
+    monkeypatch.setattr(
+        module, "_engine", lambda *_: Stopped(lambda text, n: "yes yes yes", tiny_tokenizer(), name="policy")
+    )
+    recipe.write_text(
+        "name: t\nmodel: model\nconstitution: house.constitution.md\nthreads: 1\nstages:\n"
+        "  - evaluate: {prompts: heldout.jsonl, max_completion_length: 8}\n",
+        "utf-8",
+    )
+    with pytest.raises(Interrupted) as error:
+        run_recipe(Recipe.load(recipe), recipe.parent / "run")
+    assert "1-evaluate" in str(error.value.fix) and sum(given) == 4
+    given.clear()
+    stop[0] = False
+    run_recipe(Recipe.load(recipe), recipe.parent / "run")
+    assert sum(given) == 2  # of six prompts
+    evidence = json.loads((recipe.parent / "run/stages/1-evaluate/evaluation.json").read_text("utf-8"))
+    assert evidence["prompts"] == 6 and evidence["sampling"]["max_completion_length"] == 8
+
+
 @pytest.mark.parametrize(
     ("stage", "words"),
     [
+        ("{prompts: heldout.jsonl, judge: []}", "judge is an empty list"),
+        ("{prompts: heldout.jsonl, judge: [model, model]}", "the same judge twice"),
         ("{prompts: heldout.jsonl, card: card.json}", "card has no effect without a judge"),
         ("{prompts: heldout.jsonl, judge: model}", "family of the model"),
         ("{prompts: heldout.jsonl, judge: nowhere}", "nowhere"),

@@ -92,6 +92,17 @@ def test_mistakes_are_found_while_reading(folder: Path, stages: tuple[str, ...],
         recipe(folder, *stages)
 
 
+JUDGE = '  - train: {name: judge, model: "{sft}", algorithm: genrm, data: labelled.jsonl, max_steps: 1}\n'
+
+
+def test_a_judge_whose_verdicts_are_words_is_a_reward_and_a_policy(folder: Path) -> None:
+    on_it = SFT.replace("name: sft, ", 'name: more, model: "{judge}", ')
+    parsed = recipe(folder, SFT, REWARD, JUDGE, on_it, PPO.replace("{reward}:name", "{judge}:name"))
+    assert len(parsed.stages) == 5
+    with pytest.raises(ConfigError, match="critic_model: the stage 'judge' trains a judge model"):
+        recipe(folder, SFT, JUDGE, PPO.replace("{reward}", "{judge}"))
+
+
 def test_other_rewards_beside_a_model_of_the_recipe_are_checked(folder: Path) -> None:
     wrong = recipe(folder, SFT, REWARD, PPO.replace("length:max=4", "lenght:max=4"))
     with pytest.raises(ConfigError, match="length"):

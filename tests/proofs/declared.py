@@ -121,7 +121,7 @@ _REWARD = {
     "genrm-pairwise": Declared(
         golden=("genrm_pairwise",),
         toy="its rows are questions about answers, in words",
-        peer="no peer trains it; its score is a golden case",
+        peer="TRL's SFT has the loss, not the questions; its score is a golden case",
         at_reference=_OF_THE_MODEL,
     ),
     "cloud": Declared(
@@ -134,13 +134,13 @@ _REWARD = {
     "slic-pointwise": Declared(
         golden=("genrm_loss",),
         toy="its rows are questions about answers, in words",
-        peer="no peer trains SLiC's rankers",
+        peer="TRL's SFT has the loss, not the questions",
         at_reference=_OF_THE_MODEL,
     ),
     "slic-pairwise": Declared(
         golden=("genrm_loss",),
         toy="its rows are questions about answers, in words",
-        peer="no peer trains SLiC's rankers",
+        peer="TRL's SFT has the loss, not the questions",
         at_reference=_OF_THE_MODEL,
     ),
 }
@@ -157,7 +157,7 @@ _PAIRS = {
     "hinge": Declared(golden=("hinge",), toy=LEARNS, peer=_EVERY_LOSS, at_reference=1.0),
     "ipo": Declared(golden=("ipo",), toy=LEARNS, peer=_EVERY_LOSS, at_reference=25.0),
     "psi-po": Declared(
-        golden=("ipo",), toy=LEARNS, peer="no peer has the family of Psi-PO", at_reference=25.0
+        golden=("psi_po",), toy=LEARNS, peer="no peer has the family of Psi-PO", at_reference=25.0
     ),
     "exo": Declared(
         golden=("exo_pair",),
@@ -171,7 +171,7 @@ _PAIRS = {
     ),
     "f-dpo": Declared(golden=("f_dpo",), toy=LEARNS, peer=f"{_PAIR_TRL}::test_divergences", at_reference=LN2),
     "wpo": Declared(
-        golden=("dpo",),
+        golden=("wpo",),
         toy=LEARNS,
         peer=f"{_PAIR_TRL}::test_weighting",
         at_reference="pairs weigh as much as the model would write them",
@@ -232,7 +232,7 @@ _REFERENCE_FREE = {
         at_reference="it has no reference policy",
     ),
     "alphapo": Declared(
-        golden=("simpo",),
+        golden=("alphapo",),
         toy=LEARNS,
         peer="tests/objectives/test_reference_free.py::test_agrees_with_trl_cpo",
         at_reference="it has no reference policy",
@@ -253,19 +253,19 @@ _REFERENCE_FREE = {
 
 _LISTS = {
     "infonca": Declared(
-        golden=("dpo",),
+        golden=("infonca",),
         toy=LEARNS,
         peer="tests/objectives/test_listwise.py::test_agrees_with_the_authors_nca",
         at_reference=math.log(4),
     ),
     "nca-k": Declared(
-        golden=("nca_pair",),
+        golden=("nca_k",),
         toy=LEARNS,
         peer="tests/objectives/test_listwise.py::test_agrees_with_the_authors_nca",
         at_reference=2 * LN2,
     ),
     "exo-k": Declared(
-        golden="the golden cases of EXO are pairs; two answers give them",
+        golden=("exo_k",),
         toy=LEARNS,
         peer="tests/objectives/test_listwise.py::test_agrees_with_the_authors_exo",
         at_reference="how unequal the ratings are",

@@ -38,6 +38,8 @@ _LENGTHS = "answers of other lengths weigh otherwise"
 _OWN_WORDS = "the model's own likelihood of its answers"
 _CRITIC = "the critic's error: how large the rewards are"
 _ONE_STEP = {"steps_per_generation": 1}
+_OWN = {"sampled_by": "policy"}
+"""What the first model writes does not change: test_learning.py asks those methods by themselves, too."""
 _IMITATION = {**_ONE_STEP, "mask_truncated_completions": False}
 _PPO = ("ppo_clip", "ppo_dual_clip", "ppo_total", "value_clip", "ppo_rewards_gae", "kl_controller_adaptive")
 _CRITIC_TASK = {"num_iterations": 2, "max_steps": 12, "kl_coef": 0.0}
@@ -227,6 +229,7 @@ _OWN_SAMPLES = {
         peer=_SFT_TRL,
         at_reference=_OWN_WORDS,
         options={**_IMITATION, "reward_thresholds": (0.3, 0.4)},
+        task={"max_steps": 10},
     ),
     "expert-iteration": Declared(
         golden=("rest_filter", "sft"),
@@ -249,6 +252,7 @@ _OWN_SAMPLES = {
         peer=_PAIR_TRL,
         at_reference=1.0,
         options={**_ONE_STEP, "num_accepted": 2},
+        task=_OWN,
     ),
     "rs-dpo": Declared(
         golden=("rs_dpo_pairs", "dpo"),
@@ -256,6 +260,7 @@ _OWN_SAMPLES = {
         peer=_PAIR_TRL,
         at_reference=LN2,
         options={**_ONE_STEP, "tau": 0.1, "eta": 0.6},
+        task=_OWN,
     ),
     "slic-rank": Declared(
         golden=("slic",),
@@ -263,6 +268,7 @@ _OWN_SAMPLES = {
         peer="no peer has SLiC-HF as published: TRL's hinge has a reference",
         at_reference=_OWN_WORDS,
         options=_ONE_STEP,
+        task=_OWN,
     ),
     "cpo-triplets": Declared(
         golden=("cpo",),

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from running import Workshop
-from test_command import RECORDED, SAMPLED
+from test_command import RECORDED, ROUNDS, SAMPLED
 
 from charter.catalogue import ENTRIES
 from charter.testing import save_tiny
@@ -24,15 +24,16 @@ from charter.testing import save_tiny
 
 def main(names: list[str]) -> None:
     torch.set_num_threads(1)
-    recorded, sampled = _read(RECORDED), _read(SAMPLED)
+    recorded, sampled, rounds = _read(RECORDED), _read(SAMPLED), _read(ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
         workshop = Workshop(save_tiny(f"{folder}/tiny"), Path(folder))
         for name in names or list(ENTRIES):
             recorded[name] = [float(f"{loss:.8g}") for loss in workshop.losses(name)]
-            if rounds := workshop.sampled(name):
-                sampled[name] = rounds
-    _write(RECORDED, recorded)
-    _write(SAMPLED, sampled)
+            if ENTRIES[name].data == "prompts":
+                sampled[name] = workshop.sampled(name)
+                rounds[name] = workshop.round_to_record(name)
+    for path, found in ((RECORDED, recorded), (SAMPLED, sampled), (ROUNDS, rounds)):
+        _write(path, found)
 
 
 def _read(path: Path) -> dict[str, Any]:

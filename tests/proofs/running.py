@@ -23,7 +23,7 @@ from charter.cli.train import TrainGroup
 from charter.models.load import load
 from charter.pipeline.recipe import train_options
 from charter.pipeline.training import TrainRequest, train
-from charter.records import write_groups
+from charter.records import group_from_json, group_to_json, write_groups
 from charter.rundir import read_jsonl, sha256_json
 from charter.training.batch import MicroBatch
 from charter.training.loop import Loop
@@ -31,6 +31,9 @@ from charter.training.rollouts import RolloutSource
 from charter.types import Group, Judgement, PairTarget
 
 STEPS = 20
+KEPT = 2
+"""Groups of a round that are recorded."""
+
 COMMON: dict[str, Any] = {
     "learning_rate": 1e-3,
     "max_steps": STEPS,
@@ -108,10 +111,22 @@ class Workshop:
         rows = self.done[name]
         return sum(row.get("rollouts/round", 0) <= same for row in rows) if sampled else len(rows)
 
-    def loop(self, name: str, changes: Mapping[str, Any] | None = None) -> Loop:
-        """The loop of that run as it is before the first step; its reference is scored."""
+    def round_to_record(self, name: str) -> dict[str, Any]:
+        """A part of the first round that an algorithm samples, and :meth:`loss_of` it."""
+        made = [group_to_json(group) for group in groups_of(self.loop(name))[:KEPT]]
+        rows = json.loads(json.dumps(made), parse_float=lambda text: float(f"{float(text):.6g}"))
+        return {"loss": self.loss_of(name, rows), "groups": rows}
+
+    def loss_of(self, name: str, rows: Sequence[dict[str, Any]]) -> float:
+        """The loss of a step of recorded groups, at weights near the first, where it is no constant."""
+        loop, groups = self.loop(name), [group_from_json(row) for row in rows]
+        nudge(loop)
+        return loss_and_gradient(loop, [MicroBatch.of(groups, loop.columns)])[0]
+
+    def loop(self, name: str, changes: Mapping[str, Any] | None = None, data: Path | None = None) -> Loop:
+        """The loop of that run, or of one on ``data``, before the first step; its reference is scored."""
         settings = train_options(name, options(name, changes or {}), name)
-        request = TrainRequest(name, settings, str(self.data(name)), resume="never")
+        request = TrainRequest(name, settings, str(data or self.data(name)), resume="never")
         number = len(list(self.root.glob("loops/*")))
         with mock.patch.object(Loop, "run", _stop), contextlib.redirect_stdout(io.StringIO()):
             try:

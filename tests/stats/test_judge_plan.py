@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from charter.stats.judge_plan import judged_gate, plan_gate, power_of_gate
+from charter.stats.judge_plan import judged_gate, plan_gate
 from charter.stats.judge_rate import JudgeErrors
 
 SMALL = JudgeErrors(15, 14, 15, 2)
@@ -51,11 +51,3 @@ def test_a_judge_that_says_nothing_cannot_be_planned_with() -> None:
     assert "missing" in plan_gate(0, 0, SMALL, 0.6).why
     with pytest.raises(ValueError, match="bound"):
         plan_gate(1, 2, SMALL, 1.0)
-
-
-def test_power_rises_with_answers_and_labels() -> None:
-    little = power_of_gate(0.9, 0.9, 0.85, 50, 15, 15, 0.75, runs=150)
-    answers = power_of_gate(0.9, 0.9, 0.85, 400, 15, 15, 0.75, runs=150)
-    both = power_of_gate(0.9, 0.9, 0.85, 400, 200, 200, 0.75, runs=150)
-    assert little < 0.5 < both and little < answers < both
-    assert power_of_gate(0.5, 0.9, 0.85, 400, 200, 200, 0.75, runs=100) > 0.9

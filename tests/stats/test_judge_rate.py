@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charter.stats import wilson
-from charter.stats.judge_rate import JudgeErrors, corrected_rate, effective_counts, score_z
+from charter.stats.judge_rate import JudgeErrors, corrected_rate, score_z
 
 PERFECT = JudgeErrors(10**9, 10**9, 10**9, 0)
 
@@ -183,15 +183,3 @@ def test_judge_errors() -> None:
         JudgeErrors(3, 4, 1, 0)
     with pytest.raises(ValueError, match="of 4 answers"):
         corrected_rate(5, 4, errors)
-
-
-def test_answers_that_share_prompts_are_worth_fewer() -> None:
-    assert effective_counts([[1.0], [0.0], [1.0]]) == (2.0, 3.0)
-    k, n = effective_counts([[1.0] * 5, [0.0] * 5] * 10)
-    assert (k / n, n) == (0.5, 20.0)
-    rng = np.random.default_rng(0)
-    alone = [[float(x) for x in row] for row in rng.random((200, 5)) < 0.6]
-    assert effective_counts(alone)[1] > 700
-    assert effective_counts([[1.0, 1.0]] * 4) == (4.0, 4.0)
-    with pytest.raises(ValueError, match="at least one verdict"):
-        effective_counts([[], [1.0]])

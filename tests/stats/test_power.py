@@ -12,6 +12,7 @@ from charter.stats import (
     more_prompts_for_gate,
     wilson,
 )
+from charter.stats.power import planning_level
 
 
 def test_flips_needed() -> None:
@@ -47,12 +48,19 @@ def test_gate_examples() -> None:
     assert more_prompts_for_gate(0, 0, 0.5) is None
 
 
+def test_the_planning_level_adds_two_normal_quantiles() -> None:
+    assert planning_level(0.95) == pytest.approx(0.9949, abs=1e-4)  # 1.960 + 0.842 = 2.802
+    assert planning_level(0.95, power=0.5) == pytest.approx(0.95)
+
+
 def test_more_pairs() -> None:
     more = more_pairs_to_decide(2, 8, 100)
-    assert more == 63
-    assert mcnemar_exact(8 * 163 // 100, -(-2 * 163 // 100)) < 0.05
+    # 63 more would do if flips came exactly at their rates: that is half of all studies.
+    assert more is not None and more > 63
+    total = 100 + more
+    assert mcnemar_exact(8 * total // 100, -(-2 * total // 100)) < 1 - planning_level(0.95)
     assert more_pairs_to_decide(0, 6, 40) == 0
-    assert more_pairs_to_decide(0, 5, 40) == 8  # one more flip is due after 8 more prompts
+    assert more_pairs_to_decide(0, 5, 40) == 32  # nine flips, all one way, of 72 prompts: p < 0.0051
     assert more_pairs_to_decide(3, 3, 40) is None
     assert more_pairs_to_decide(4_500, 4_501, 10_000) is None
     with pytest.raises(ValueError, match="flips"):

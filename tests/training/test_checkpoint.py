@@ -18,6 +18,7 @@ from torch import nn
 from training_setup import assert_same_bits, make_loop, metrics_of, weights_of
 
 from charter.errors import EnvironmentFault, UserError, exit_code_of
+from charter.models.random_state import random_state
 from charter.training import checkpoint
 from charter.training.checkpoint import TrainState, load_latest, save
 
@@ -31,7 +32,7 @@ def state(step: int, size: int = 8) -> TrainState:
             "a.weight/step": torch.tensor(float(step)),
         },
         good={"a.weight": torch.full((size, 4), -1.0)},
-        rng=torch.get_rng_state(),
+        rng=random_state(),
         extra={"hooks": {"kl_stop": [[5, 0.25]]}},
         fingerprint={"data": "abc"},
     )
@@ -54,7 +55,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     after = loaded(tmp_path)
     for name in ("weights", "optimizer", "good"):
         assert_same_bits(getattr(after, name), getattr(before, name))
-    assert torch.equal(after.rng, before.rng)
+    assert_same_bits(after.rng, before.rng)
     assert (after.step, after.extra, after.fingerprint) == (3, before.extra, before.fingerprint)
 
 
@@ -99,7 +100,14 @@ def flip(file: Path) -> None:
     file.write_bytes(bytes(content))
 
 
-FILES = ("weights.safetensors", "optimizer.safetensors", "good.safetensors", "state.json", "manifest.json")
+FILES = (
+    "weights.safetensors",
+    "optimizer.safetensors",
+    "good.safetensors",
+    "rng.safetensors",
+    "state.json",
+    "manifest.json",
+)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -346,5 +354,10 @@ def test_a_checkpoint_says_what_is_in_it(tiny: str, tmp_path: Path) -> None:
     make_loop(tiny, tmp_path, "sft", max_steps=1).run()
     path = tmp_path / "checkpoints" / "step-1"
     manifest = json.loads((path / "manifest.json").read_text())
-    assert sorted(manifest) == ["optimizer.safetensors", "state.json", "weights.safetensors"]
+    assert sorted(manifest) == [
+        "optimizer.safetensors",
+        "rng.safetensors",
+        "state.json",
+        "weights.safetensors",
+    ]
     assert all(manifest[name]["size"] == (path / name).stat().st_size for name in manifest)

@@ -13,7 +13,12 @@ import torch
 from charter.catalogue import lookup
 from charter.training.credit import advantage as credit
 from charter.training.credit.nash import against_opponent
-from charter.training.credit.pairs import best_against_worst, ranked, rejection_sampled
+from charter.training.credit.pairs import (
+    against_reference,
+    best_against_worst,
+    ranked,
+    rejection_sampled,
+)
 from charter.training.credit.selected import best
 from charter.training.experience import Experience
 from charter.training.round import Credited, CreditFunction, Memory
@@ -39,6 +44,7 @@ CREDITS: dict[str, tuple[CreditFunction, str, dict[str, Any]]] = {
     "reinforce++-baseline": (credit.group_baseline, "reinforce-plus-plus-baseline", {}),
     "ppo": (credit.with_critic, "ppo", {}),
     "ppo-terminal": (credit.with_critic, "ppo", {"value_target": "terminal", "target": 3.0}),
+    "ppo-white-scores": (credit.with_critic, "ppo", {"whiten_scores": True}),
     "p3o": (credit.rewarded, "p3o", {}),
 }
 each = pytest.mark.parametrize("name", CREDITS)
@@ -235,6 +241,72 @@ def test_nothing_is_won_against_an_opponent_without_a_reward() -> None:
         i = int(text.split()[1])
         gap = float(rewards[i] - rewards[i // EACH * EACH + EACH - 1])
         assert won == pytest.approx(1 / (1 + math.exp(-gap)))
+
+
+def written_by_reference(experience: Experience) -> Experience:
+    """The last sample of each group is the reference's."""
+    groups = []
+    for group in experience.groups:
+        last = group.samples[-1]
+        other = replace(last, completion=replace(last.completion, sampled_by="reference"))
+        groups.append(replace(group, samples=(*group.samples[:-1], other)))
+    return replace(experience, groups=tuple(groups))
+
+
+def test_the_bonus_of_xpo_keeps_every_sample_of_the_reference() -> None:
+    """One has no reward, one ties with all, one says what the policy says, and one is in pairs."""
+    experience = written_by_reference(round_of(missing=(3,)))
+    experience.reward_B[4:8] = 0.5
+    options = lookup("xpo").options(**BASE)
+    made = against_reference(experience, options, {})
+    by_group = [[s.completion.text for s in group.samples] for group in made.groups]
+    assert by_group == [["sample 3"], ["sample 7"], [f"sample {i}" for i in range(8, 12)]]
+    assert [len(group.judgements) for group in made.groups] == [0, 0, 3]
+    pairs = {(j.target.better, j.target.worse) for j in made.groups[2].judgements}  # type: ignore[union-attr]
+    rewards = experience.reward_B[8:12].tolist()
+    assert pairs == {(i, 3) if rewards[i] > rewards[3] else (3, i) for i in range(3)}
+    assert all(j.value is not None and j.value > 0 for j in made.groups[2].judgements)
+    assert made.metrics == {"pairs": 3.0, "pairs/left_out": 3.0, "exploration/without_pair": 2.0}
+    # Online DPO, which has no bonus, leaves the tied group out whole.
+    dropped = best_against_worst(experience, lookup("online-dpo").options(**BASE), {})
+    assert "sample 7" not in {s.completion.text for group in dropped.groups for s in group.samples}
+
+
+def test_the_references_sample_is_kept_where_it_is_the_policys_very_words() -> None:
+    experience = written_by_reference(round_of())
+    first, *rest, last = experience.groups[0].samples
+    same = replace(last, completion=replace(first.completion, sampled_by="reference"))
+    groups = (replace(experience.groups[0], samples=(first, *rest, same)), *experience.groups[1:])
+    made = against_reference(
+        Experience(groups, experience.reward_B, experience.reward_BK), lookup("xpo").options(**BASE), {}
+    )
+    assert [s.completion.sampled_by for s in made.groups[0].samples] == ["reference"]
+    assert made.groups[0].judgements == () and made.metrics["exploration/without_pair"] == 1
+
+
+def test_the_references_sample_that_was_cut_is_left_out_where_those_are() -> None:
+    experience = written_by_reference(round_of(cut=(7,)))
+    for masked, kept in ((True, 2), (False, 3)):
+        options = lookup("xpo").options(**BASE, mask_truncated_completions=masked)
+        made = against_reference(experience, options, {})
+        written = [s for g in made.groups for s in g.samples if s.completion.sampled_by == "reference"]
+        assert len(written) == kept
+
+
+def test_whitened_scores_forget_the_scale_of_the_reward_but_not_the_kl() -> None:
+    experience = round_of(missing=(2,))
+    scaled = replace(experience, reward_B=50 * experience.reward_B + 7)
+    plain = {"whiten_advantages": False, "kl_coef": 0.1}
+    white = [by_text(credited("ppo-white-scores", one, **plain)) for one in (experience, scaled)]
+    assert_same(white[0], {t: (a, r, white[0][t][2]) for t, (a, r, _) in white[1].items()})
+    raw = [by_text(credited("ppo", one, **plain)) for one in (experience, scaled)]
+    assert raw[0]["sample 0"][0] != pytest.approx(raw[1]["sample 0"][0], rel=1e-2)
+    # Mean 0 and deviation 1 of the rewards that are there, as the last token's reward without KL or values.
+    bare = {"whiten_advantages": False, "kl_coef": 0.0, "lam": 1.0, "value_target": "terminal"}
+    found = by_text(credited("ppo-white-scores", experience, **bare))
+    scores = torch.tensor([returns[-1] for _, returns, _ in found.values()])
+    assert len(scores) == 11 and float(scores.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(scores.std()) == pytest.approx(1, rel=1e-4)
 
 
 @pytest.mark.parametrize("algorithm", ["rso", "slic-rank"])

@@ -57,7 +57,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "mask_truncated_completions": False,
     },
     "bpo": {"algorithm": "bpo", "steps_per_generation": 3, "num_generations": 2},
-    "nash-ema": {"algorithm": "nash-ema", "ema_decay": 0.5, "steps_per_generation": 3},
+    "nash-ema": {"algorithm": "nash-ema", "ema_decay": 0.5},
+    "rso": {"algorithm": "rso", "num_generations": 4, "num_accepted": 4, "steps_per_generation": 2},
+    "rso-dropout": {
+        "algorithm": "rso",
+        "num_generations": 4,
+        "num_accepted": 4,
+        "steps_per_generation": 2,
+        **LORA,
+    },
     "trpo": {"algorithm": "trpo", "cg_iters": 2, "learning_rate": None},
 }
 each = pytest.mark.parametrize("variant", VARIANTS)

@@ -406,6 +406,77 @@ def test_a_reference_that_writes_completions_cannot_follow_the_policy(algorithm:
         lookup(algorithm).options(sync_ref_model=True)
 
 
+# -- who samples -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tuning", [{}, LORA], ids=["full", "lora"])
+@pytest.mark.parametrize("who", ["reference", "policy"])
+@pytest.mark.parametrize("algorithm", ["rso", "rs-dpo", "slic-rank"])
+def test_candidates_are_the_first_models_in_every_round_unless_the_policy_is_asked(
+    algorithm: str, who: str, tuning: dict[str, Any], tiny: str, tmp_path: Path
+) -> None:
+    """After three rounds of learning the sampler's log-probs are still those of the model as loaded."""
+    own: dict[str, Any] = {"rso": {"num_accepted": 4}, "rs-dpo": {"tau": 1e-3}}.get(algorithm, {})
+    loop = loop_of(
+        tiny,
+        tmp_path,
+        algorithm,
+        **tuning,
+        **own,
+        **({} if who == "reference" else {"sampled_by": "policy"}),
+        rewards=FakeRewards({"sum": lambda sample: sum(sample.completion.token_ids) / 1000}),
+        temperature=T,
+        num_generations=4,
+        steps_per_generation=1,
+        max_steps=3,
+    )
+    assert loop.options.sampled_by == who  # type: ignore[attr-defined]
+    loop.run()
+    found = [sample for group in loop.source.step(3) for sample in group.samples]
+    assert found
+    first = load(tiny, bf16=False)
+    for sample in found:
+        at_first = logps_by_hand(first.model, sample, T)
+        now = logps_by_hand(loop.policy.model, sample, T)
+        assert (at_first - now).abs().max() > 5e-3
+        wrote, version = (at_first, 0) if who == "reference" else (now, 3)
+        torch.testing.assert_close(torch.tensor(sample.completion.logps), wrote, rtol=0, atol=2e-4)
+        assert (sample.completion.sampled_by, sample.completion.weight_version) == (who, version)
+    sampled_by = {row["sampled_by"] for row in read_jsonl(tmp_path / "samples.jsonl")}
+    assert sampled_by == {who}
+
+
+def test_a_reference_that_follows_the_policy_does_not_sample() -> None:
+    with pytest.raises(ValueError, match="would not follow"):
+        lookup("rso").options(sync_ref_model=True)
+    assert lookup("rso").options(sync_ref_model=True, sampled_by="policy").uses_reference
+
+
+def test_what_xpo_learns_where_nothing_is_preferred_is_its_bonus(tiny: str, tmp_path: Path) -> None:
+    """All rewards alike: no pair, and still the reference's samples become less likely."""
+    loop = loop_of(
+        tiny,
+        tmp_path,
+        "xpo",
+        rewards=FakeRewards({"same": lambda sample: 1.0}),
+        alpha=0.1,
+        num_generations=2,
+        max_steps=2,
+    )
+    before = loop.state.weights()
+    groups = loop.source.step(0)
+    samples = [sample for group in groups for sample in group.samples]
+    first = load(tiny, bf16=False)
+    logp = sum(float(logps_by_hand(first.model, sample, 1.0).sum()) for sample in samples)
+    rows = rows_of(loop)
+    assert len(samples) == 4 and {s.completion.sampled_by for s in samples} == {"reference"}
+    assert rows[0]["pairs"] == 0 and rows[0]["exploration/without_pair"] == 4
+    assert rows[0]["loss/exploration"] == pytest.approx(0.1 * logp / 4, rel=1e-3)
+    assert rows[0]["loss"] == pytest.approx(rows[0]["loss/exploration"])
+    after = loop.state.weights()
+    assert any(not torch.equal(after[name], before[name]) for name in after)
+
+
 # -- answers of other systems -----------------------------------------------------------------------
 
 

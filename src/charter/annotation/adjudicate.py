@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from charter.annotation.gold import is_right
 from charter.annotation.rows import Snapshot, by_item
 from charter.annotation.submission import LONGEST_NOTE, Key
 from charter.annotation.submit import Conflict
@@ -22,7 +21,7 @@ from charter.constitution.amending.proposal import draft_of, slug_of
 from charter.constitution.constitution import read_text
 from charter.constitution.yaml_flow import quoted
 from charter.errors import ConstitutionError, UserError
-from charter.label import Label
+from charter.label import Label, is_right
 from charter.rundir import now, sha256_json, write_text
 
 
@@ -58,12 +57,13 @@ class Decision(BaseModel):
 def queue(now_: Snapshot, scale: int) -> list[Contested]:
     """What is contested and not decided, the most contested first."""
     settled = now_.unclear | {label.item for label in now_.decided}
+    other = _on_other_scales(now_)
     found = []
     for id, labels in by_item(now_.labels).items():
         item = now_.items[id]
         if id in settled or item.mode not in ("pair", "rating") or len(labels) < 2:
             continue
-        if one := _contested(item, labels, scale):
+        if one := _contested(item, labels, scale, other):
             found.append(one)
     return sorted(found, key=lambda one: (-one.weight, one.item.ordinal))
 
@@ -113,7 +113,7 @@ def decide(
     return made
 
 
-def _contested(item: Item, labels: Sequence[Label], scale: int) -> Contested | None:
+def _contested(item: Item, labels: Sequence[Label], scale: int, other: set[str]) -> Contested | None:
     reasons: list[str] = []
     weight = 0.0
     if item.mode == "pair":
@@ -133,13 +133,13 @@ def _contested(item: Item, labels: Sequence[Label], scale: int) -> Contested | N
             weight = max(weight, 0.5)
             reasons.append(f"{away} of {len(labels)} say that the principle does not apply")
     for judge, said in sorted((item.judge or {}).items()):
-        margin = _judged(item.mode, said, scale)
+        margin = _judged(item.mode, said) if item.mode == "pair" or judge not in other else 0.0
         if margin and consensus and (margin > 0) != (consensus > 0):
             weight += 0.5
             reasons.append(f"{judge} says the opposite of the raters")
     if item.is_gold:
-        right = [is_right(item.mode, label.outcome, label.value, item.gold, scale) for label in labels]
-        if sum(found is False for found in right) * 2 > len(right):
+        wrong = sum(is_right(label) is False for label in labels)
+        if 2 * wrong > len(labels):
             weight += 0.5
             reasons.append("most raters contradict the example of the constitution")
         elif reasons:
@@ -162,16 +162,23 @@ def _spread(labels: Sequence[Label]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
-def _judged(mode: str, said: dict[str, Any], scale: int) -> float:
+def _on_other_scales(now_: Snapshot) -> set[str]:
+    """Judges with a value outside 0 to 1 anywhere: nobody said what a 1 of theirs means."""
+    return {
+        judge
+        for item in now_.items.values()
+        for judge, said in (item.judge or {}).items()
+        if any(value is not None and not 0 <= value <= 1 for value in said.get("values") or ())
+    }
+
+
+def _judged(mode: str, said: dict[str, Any]) -> float:
     """A judge's word as a number above or below 0; 0 = it says nothing."""
     if mode == "pair":
         return float(said.get("margin") or 0.0)
     values = said.get("values") or [None]
     value = values[0]
-    if value is None:
-        return 0.0
-    # Judges rate from 0 to 1, raters from 1 to the scale.
-    return float(value) - 0.5 if 0 <= value <= 1 else float(value) - (1 + scale) / 2
+    return 0.0 if value is None else float(value) - 0.5  # judges rate from 0 to 1
 
 
 def _value(said: Decision, item: Item, scale: int) -> Any:

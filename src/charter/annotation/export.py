@@ -15,6 +15,7 @@ from charter.annotation.database import Store
 from charter.annotation.rows import Snapshot, snapshot
 from charter.annotation.tables import LabelEvent, Rater
 from charter.annotation.task import prompt_to_json
+from charter.annotation.whose import Whose
 from charter.label import Label
 from charter.rundir import write_jsonl, write_text
 
@@ -28,6 +29,8 @@ _COLUMNS = (
 
 def export(store: Store, path: Path, to: To, *, scale: int, pass_at: int) -> Counts:
     """Write ``path`` atomically from one moment of the campaign.
+
+    Rows for trainers weigh their rater's reliability, as far as the campaign's own labels tell it.
 
     Args:
         store: the campaign, which may be in use.
@@ -55,15 +58,20 @@ def export(store: Store, path: Path, to: To, *, scale: int, pass_at: int) -> Cou
         return counts
     if to == "labels":
         rows = [label.to_json() for label in [*now.labels, *now.decided]]
+        unclear = sum(bool(label.meta.get("unclear")) for label in now.labels)
+        counts["labels of items whose text was found unclear, marked meta.unclear"] = unclear
+        counts["decisions, marked meta.adjudication: rows to train on follow them"] = len(now.decided)
     elif to != "events":
-        rows = list(_trainer_rows(now, to, scale, pass_at, counts))
+        whose = Whose.of(now.labels, store.campaign()[1].min_cell)
+        rows = list(_trainer_rows(now, to, scale, pass_at, whose, counts))
+        whose.scale(rows, counts)
     counts["rows"] = len(rows)
     write_jsonl(path, rows)
     return counts
 
 
 def _trainer_rows(
-    now: Snapshot, to: To, scale: int, pass_at: int, counts: Counts
+    now: Snapshot, to: To, scale: int, pass_at: int, whose: Whose, counts: Counts
 ) -> Iterator[dict[str, Any]]:
     """One row a label: nobody is averaged away. A decided item counts as decided."""
     decided = {label.item for label in now.decided}
@@ -84,7 +92,7 @@ def _trainer_rows(
         else:
             rows = _ROWS[to](label, scale, pass_at)
             counts[f"left out: {label.kind} ({label.outcome}), which makes no {to} row"] += not rows
-            yield from ({**row, **_origin(label)} for row in rows)
+            yield from ({**row, **_origin(label), **whose.columns(label)} for row in rows)
     for name in [name for name, count in counts.items() if not count]:
         del counts[name]
 

@@ -16,8 +16,9 @@ def gold_tasks(
     """Pairs of a GOOD and a BAD answer, and ratings of single ones, whose right label is known.
 
     The right value is a sign (a pair: the first or the second is better) or an end of the scale
-    (a rating); how strongly somebody feels it is theirs. Rankings hold every labelled answer of a
-    comparison: GOOD above BAD. Edits and marks have no one right value, and so no gold.
+    (a rating); how strongly somebody feels it is theirs: see :func:`charter.label.is_right`. Rankings hold
+    every labelled answer of a comparison: GOOD above BAD. Edits and marks have no one right value, and so
+    no gold.
 
     Args:
         principles: those in force that have examples.
@@ -91,25 +92,3 @@ def _prompt(turns: tuple[Message, ...]) -> Content:
     if len(turns) == 1 and turns[0].role == "user":
         return turns[0].content
     return turns
-
-
-def is_right(mode: str, outcome: str, value: object, gold: object, scale: int) -> bool | None:
-    """Whether a label is what gold says; None where a skip says nothing.
-
-    A pair: the right side, however strongly. A rating: in the right half of the scale. A ranking: no
-    BAD answer above or beside a GOOD one. A tie, two bad answers or "not applicable" are wrong.
-    """
-    if outcome == "skipped":
-        return None
-    if outcome != "judged":
-        return False
-    if mode == "pair" and isinstance(value, int | float) and isinstance(gold, int | float):
-        return (value > 0) == (gold > 0)
-    if mode == "rating" and isinstance(value, int | float) and isinstance(gold, int | float):
-        middle = (1 + scale) / 2
-        return value > middle if gold > middle else value < middle
-    if mode == "ranking" and isinstance(value, list) and isinstance(gold, list):
-        good = [rank for rank, right in zip(value, gold, strict=True) if right == 1]
-        bad = [rank for rank, right in zip(value, gold, strict=True) if right != 1]
-        return bool(max(good) < min(bad))
-    return None

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from charter.annotation.gold import is_right
 from charter.annotation.rows import Snapshot, by_item
 from charter.annotation.tables import Rater
-from charter.label import Label
+from charter.label import Label, is_right
 from charter.stats.agreement import Agreement, Metric, Rating, krippendorff_alpha
 from charter.stats.intervals import Interval, wilson
 
@@ -83,21 +82,17 @@ class Stratum:
     skipped: int
 
 
-def rater_stats(labels: Sequence[Label], scale: int) -> RaterStats:
+def rater_stats(labels: Sequence[Label]) -> RaterStats:
     """Of the labels of one rater."""
     spoken = [label for label in labels if label.outcome != "skipped"]
     judged = [label for label in spoken if label.kind == "pair" and label.outcome == "judged"]
-    right = [
-        is_right(label.kind, label.outcome, label.value, label.gold, scale)
-        for label in spoken
-        if label.gold is not None
-    ]
+    right = [found for label in spoken if (found := is_right(label)) is not None]
     times = [label.seconds for label in spoken if label.seconds is not None]
     lengths = [label for label in judged if len(label.answers[0]) != len(label.answers[1])]
     return RaterStats(
         labels=len(spoken),
         skipped=len(labels) - len(spoken),
-        gold=Rate(sum(found is True for found in right), sum(found is not None for found in right)),
+        gold=Rate(sum(right), len(right)),
         repeats=_consistency(spoken),
         first=Rate(
             sum(_won(label) == label.shown[0] for label in judged if label.shown),

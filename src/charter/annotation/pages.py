@@ -48,7 +48,7 @@ def pages(site: Site) -> APIRouter:
         with site.store.read() as session:
             rater = site.rater(request, session)
             own = by_rater(snapshot(session)).get(rater.pseudonym, [])
-        stats = rater_stats(own, site.scale)
+        stats = rater_stats(own)
         return site.page(
             request, "me", rater=rater, stats=stats, min_rate=MIN_RATE, groups=site.options.groups
         )
@@ -101,7 +101,7 @@ def _overview(site: Site, now: Snapshot) -> dict[str, Any]:
         ),
         "agreement": agreement(now.labels),
         "raters": [
-            (now.raters[name], rater_stats(labels, site.scale))
+            (now.raters[name], rater_stats(labels))
             for name, labels in by_rater(now).items()
             if labels or now.raters[name].role != "admin"
         ],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from charter.annotation.tables import Adjudication, Campaign, Item, LabelEvent, Presentation, Rater
+from charter.constitution import Constitution
 from charter.label import Label
 from charter.types import Content, Message
 
@@ -19,7 +21,8 @@ class Snapshot:
     """The campaign at one moment.
 
     Attributes:
-        labels: what each rater last said of each item; what was taken back is not there.
+        labels: what each rater last said of each item; what was taken back is not there. Where the
+            principle's text was found unclear, ``meta.unclear`` says so.
         items: by id.
         raters: by pseudonym.
         unclear: ids of items whose principle's text was found not to decide them.
@@ -45,18 +48,20 @@ def snapshot(session: Session) -> Snapshot:
         .order_by(LabelEvent.id)
     ).unique()
     pairs = [(event, shown) for event, shown in rows]
-    first = {(shown.rater_id, shown.item_id): event.id for event, shown in pairs if not shown.is_repeat}
-    labels = []
-    for event, shown in pairs:
-        earlier = first.get((shown.rater_id, shown.item_id)) if shown.is_repeat else None
-        label = _label(campaign, event, shown, items[event.item_id], raters[event.rater_id], earlier)
-        labels.append(label)
     last: dict[str, Adjudication] = {}
     for said in session.scalars(select(Adjudication).order_by(Adjudication.id)):
         last[said.item_id] = said
     unclear = {id for id, said in last.items() if said.verdict == "unclear"}
+    scale = _highest(campaign.constitution_text, campaign.constitution_path)
+    first = {(shown.rater_id, shown.item_id): event.id for event, shown in pairs if not shown.is_repeat}
+    labels = []
+    for event, shown in pairs:
+        earlier = first.get((shown.rater_id, shown.item_id)) if shown.is_repeat else None
+        item, rater = items[event.item_id], raters[event.rater_id]
+        found = {"unclear": True} if item.id in unclear else {}
+        labels.append(_label(campaign, event, shown, item, rater, earlier, scale, found))
     decided = [
-        _decided(campaign, said, items[id], raters[said.rater_id])
+        _decided(campaign, said, items[id], raters[said.rater_id], scale)
         for id, said in last.items()
         if said.verdict == "label"
     ]
@@ -80,14 +85,29 @@ def by_item(labels: Iterable[Label], *, repeats: bool = False) -> dict[str, list
     return found
 
 
+@lru_cache(maxsize=4)
+def _highest(constitution: str, path: str) -> int:
+    """The highest rating: 1 to this is the scale of every rating of a campaign."""
+    return Constitution.from_text(constitution, path).judge.scale
+
+
 def _label(
-    campaign: Campaign, event: LabelEvent, shown: Presentation, item: Item, rater: Rater, earlier: int | None
+    campaign: Campaign,
+    event: LabelEvent,
+    shown: Presentation,
+    item: Item,
+    rater: Rater,
+    earlier: int | None,
+    scale: int,
+    found: dict[str, Any],
 ) -> Label:
     meta = {
         **event.meta,
+        **found,
         "campaign": campaign.uid,
         "source": item.source,
         "level": item.level,
+        "stratum": item.stratum,
         "policy": shown.policy,
         "pool": shown.pool,
         "score": shown.score,
@@ -109,11 +129,18 @@ def _label(
         at=event.at,
         rationale=event.rationale,
         meta={name: value for name, value in meta.items() if value not in (None, {}, "", False)},
-        **_of_item(item),
+        **_of_item(item, scale),
     )
 
 
-def _decided(campaign: Campaign, said: Adjudication, item: Item, rater: Rater) -> Label:
+def _decided(campaign: Campaign, said: Adjudication, item: Item, rater: Rater, scale: int) -> Label:
+    meta = {
+        "adjudication": True,
+        "campaign": campaign.uid,
+        "source": item.source,
+        "level": item.level,
+        "stratum": item.stratum,
+    }
     return Label(
         id=f"{campaign.uid}-a{said.id}",
         rater=rater.pseudonym,
@@ -123,12 +150,12 @@ def _decided(campaign: Campaign, said: Adjudication, item: Item, rater: Rater) -
         source="expert",
         at=said.at,
         rationale=said.note,
-        meta={"adjudication": True, "campaign": campaign.uid, "source": item.source, "level": item.level},
-        **_of_item(item),
+        meta=meta,
+        **_of_item(item, scale),
     )
 
 
-def _of_item(item: Item) -> dict[str, Any]:
+def _of_item(item: Item, scale: int) -> dict[str, Any]:
     return {
         "item": item.id,
         "principle": item.principle,
@@ -137,4 +164,5 @@ def _of_item(item: Item) -> dict[str, Any]:
         "answers": tuple(answer.text for answer in item.answers),
         "models": tuple(answer.model for answer in item.answers),
         "gold": item.gold,
+        "scale": (1, scale) if item.mode == "rating" else (),
     }

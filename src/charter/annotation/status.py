@@ -25,7 +25,7 @@ def status_lines(store: Store) -> Iterator[str]:
         skipped = f", {one.skipped} skipped" if one.skipped else ""
         yield f"  {one.labels:5d} of {one.wanted:<5d} {one.name}{skipped}"
     yield from _agreement_lines(agreement(now.labels))
-    yield from _rater_lines(now, scale)
+    yield from _rater_lines(now)
     waiting = len(queue(now, scale))
     if waiting or now.unclear or now.decided:
         yield f"to adjudicate: {waiting}; decided: {len(now.decided)}; text unclear: {len(now.unclear)}"
@@ -53,12 +53,12 @@ def _agreement_lines(found: Mapping[tuple[str, str], Agreement]) -> Iterator[str
         yield f"  {principle or 'overall'}, {mode}: {alpha_text(one)}"
 
 
-def _rater_lines(now: Snapshot, scale: int) -> Iterator[str]:
+def _rater_lines(now: Snapshot) -> Iterator[str]:
     rows = [(name, labels) for name, labels in by_rater(now).items() if labels]
     if rows:
         yield "raters (tests right; same word when sides were swapped; first shown preferred):"
     for name, labels in rows:
-        stats = rater_stats(labels, scale)
+        stats = rater_stats(labels)
         parts = [f"{stats.labels} labels", f"{stats.skipped} skipped"]
         parts += [f"tests {rate_text(stats.gold)}", f"repeats {rate_text(stats.repeats)}"]
         parts += [f"first {rate_text(stats.first)}"]

@@ -6,8 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from charter.catalogue.columns import Columns
 from charter.catalogue.entry import Entry, TermSpec, Traits
-from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec
+from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec, check_on_policy
+from charter.catalogue.sources_online import ONLINE
 
 _SURROGATE = "charter.objectives.policy_gradient:ClippedSurrogate"
 _VALUE = TermSpec("charter.objectives.value:ValueLoss", ("cliprange_value",), weight="vf_coef")
@@ -50,6 +52,9 @@ class CriticOptions(RolloutOptions):
     whiten_advantages: bool = True
     """Give advantages mean 0 and deviation 1 over the round. Not in TRL."""
 
+    whiten_scores: bool = False
+    """Give a round's rewards mean 0 and deviation 1, before the KL is taken off (Llama 2). Not in TRL."""
+
     critic_learning_rate: float | None = Field(None, gt=0)
     """Peak learning rate of the critic; None = learning_rate. Not in TRL."""
 
@@ -81,6 +86,7 @@ _CRITIC = (
     "lam",
     "value_target",
     "whiten_advantages",
+    "whiten_scores",
     "critic_learning_rate",
     "critic_model",
 )
@@ -138,6 +144,7 @@ PPO = Entry(
     title="Proximal policy optimisation",
     family="policy-gradient",
     paper="1707.06347",
+    sources=ONLINE["ppo"],
     data="prompts",
     reference="frozen",
     terms=(_PPO_TERM, _VALUE, _ENTROPY),
@@ -169,6 +176,9 @@ class PPOPenaltyOptions(CriticOptions):
     kl_target: float | None = Field(0.01, gt=0)
     """Halve or double beta where that KL is far from this many nats a token; None = beta is fixed."""
 
+    epsilon: float | None = Field(None, gt=0)
+    """Clip the probability ratio too, this far from 1; None = the penalty alone."""
+
     target_kl: float | None = Field(None, gt=0)
     """Leave a round once that KL passes 1.5 times this; None = never."""
 
@@ -181,12 +191,12 @@ class PPOPenaltyOptions(CriticOptions):
 
 PPO_PENALTY = Entry(
     name="ppo-penalty",
-    title="PPO with an adaptive KL penalty",
+    title="PPO with an adaptive KL penalty, in place of the clip or beside it",
     family="policy-gradient",
     paper="1707.06347",
     data="prompts",
     reference="frozen",
-    terms=(TermSpec("charter.objectives.ppo_penalty:PPOPenalty", ("beta", "kl_target")), _VALUE),
+    terms=(TermSpec("charter.objectives.ppo_penalty:PPOPenalty", ("beta", "kl_target", "epsilon")), _VALUE),
     options=PPOPenaltyOptions,
     models=_MODELS,
     best_for="a bound on the step that is felt everywhere, not only beyond the clip",
@@ -194,8 +204,9 @@ PPO_PENALTY = Entry(
     elsewhere=(*_CRITIC, "target_kl"),
     rollouts=_WITH_CRITIC,
     traits=Traits(
-        formula="-rho A + beta KL(old || new), beta doubled or halved towards kl_target",
-        mechanism="PPO held back by a spring in place of a wall",
+        formula="-rho A + beta KL(old || new), beta doubled or halved towards kl_target; with epsilon, "
+        "PPO's clip in place of -rho A",
+        mechanism="PPO held back by a spring, in place of a wall or before it",
         stability="a first beta that is too small lets one round run away",
         complexity="as PPO, with a controller for the clip",
     ),
@@ -220,7 +231,12 @@ PPO_PTX = Entry(
     title="PPO with pretraining gradients mixed in",
     family="policy-gradient",
     paper="2203.02155",
+    sources=ONLINE["ppo-ptx"],
     data="prompts",
+    columns=Columns(
+        "`prompt`; the option `ptx_data` names a second file, with `text`",
+        ({"prompt": "What is the capital of France?"},),
+    ),
     reference="frozen",
     terms=(
         _PPO_TERM,
@@ -260,8 +276,7 @@ class ReinforceValueOptions(CriticOptions):
     @model_validator(mode="after")
     def _one_step(self) -> Self:
         """It is on-policy."""
-        if self.steps_per_generation * self.num_iterations > 1:
-            raise ValueError("REINFORCE is on-policy: one step a round (or use ppo)")
+        check_on_policy(self)
         return self
 
 

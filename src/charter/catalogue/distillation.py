@@ -6,8 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from charter.catalogue.columns import Columns
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.sources_offline import OFFLINE
 
 
 class DistillationOptions(TrainOptions):
@@ -99,7 +101,20 @@ CONTEXT_DISTILLATION = Entry(
     title="Context distillation: a prompt's effect without the prompt",
     family="distillation",
     paper="2112.00861",
+    sources=OFFLINE["context-distillation"],
     data="sft",
+    columns=Columns(
+        "`prompt` and `completion`; or `messages`; with `privileged_context` (what the teacher alone is "
+        "given before the prompt), or without it where the option `teacher_context` gives the same to all "
+        "rows",
+        (
+            {
+                "prompt": "What is the capital of France?",
+                "completion": "Paris.",
+                "privileged_context": "Answer in one word.",
+            },
+        ),
+    ),
     reference="none",
     terms=_TERM,
     options=DistillationOptions,
@@ -123,7 +138,13 @@ ON_POLICY_DISTILLATION = Entry(
     title="Context distillation on the student's own answers",
     family="distillation",
     paper="2306.13649",
+    sources=OFFLINE["on-policy-distillation"],
     data="prompts",
+    columns=Columns(
+        "`prompt`, with `privileged_context` (what the teacher alone is given before the prompt), or "
+        "without it where the option `teacher_context` gives the same to all rows",
+        ({"prompt": "What is the capital of France?", "privileged_context": "Answer in one word."},),
+    ),
     reference="none",
     terms=_TERM,
     options=OnPolicyDistillationOptions,

@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, Literal
 
+from charter.catalogue.columns import OF_KIND, Columns
 from charter.catalogue.options import TrainOptions
 from charter.catalogue.rollouts import RolloutSpec
+from charter.catalogue.sources import Source
 
 Data = Literal["sft", "preference", "unpaired", "rated", "attributes", "steps", "prompts"]
 """``sft``: completions; ``preference``: pairs or rankings; ``unpaired``: labelled completions;
@@ -83,6 +85,7 @@ class Entry:
         family: section of the catalogue.
         paper: arXiv id or reference.
         data: rows it trains on.
+        columns: what those rows hold; None = what its kind of data does.
         reference: see :data:`Reference`.
         terms: see :class:`TermSpec`.
         options: every option, with default and meaning.
@@ -92,6 +95,7 @@ class Entry:
         traits: see :class:`Traits`.
         trains: the language model, or a reward head on it.
         paper_settings: what ``preset: paper`` sets, as published.
+        sources: where settings and readings of the paper come from, and what could not be settled.
         rows: dotted name of a function of the loaded data and the options that gives the data
             trained on, before rendering (a verifier's questions).
         arrange: dotted name of a function of the rendered groups and the options that gives the
@@ -112,12 +116,18 @@ class Entry:
     best_for: str
     watch: str
     traits: Traits
+    columns: Columns | None = None
     trains: Trains = "policy"
     paper_settings: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
     rows: str = ""
     arrange: str = ""
     elsewhere: tuple[str, ...] = ()
     rollouts: RolloutSpec | None = None
+
+    def reads(self) -> Columns:
+        """The columns of the rows it trains on."""
+        return self.columns or OF_KIND[self.data]
 
     def own_options(self) -> list[str]:
         """Options this algorithm has beyond those every algorithm has."""
@@ -131,11 +141,13 @@ class Entry:
             "family": self.family,
             "paper": self.paper,
             "data": self.data,
+            "columns": asdict(self.reads()),
             "reference": self.reference,
             "trains": self.trains,
             "terms": [{"objective": t.objective, "weight": t.weight} for t in self.terms],
             "traits": asdict(self.traits),
             "paper_settings": dict(self.paper_settings),
+            "sources": [asdict(source) for source in self.sources],
             "models": list(self.models),
             "best_for": self.best_for,
             "watch": self.watch,

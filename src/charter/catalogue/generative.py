@@ -6,8 +6,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from charter.catalogue.columns import PAIR, Columns
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.sources_offline import OFFLINE
 from charter.catalogue.supervised import nll_term
 
 _BRADLEY_TERRY = TermSpec(
@@ -130,7 +132,27 @@ GENRM = Entry(
     title="Generative verifier: the probability of Yes",
     family="reward",
     paper="2408.15240",
+    sources=OFFLINE["genrm"],
     data="unpaired",
+    columns=Columns(
+        "`prompt`, `completion`, `label`, and optionally `critique` (what is right and wrong with the "
+        "answer, written before the verdict; in every row or in none: GenRM-CoT); or pairs, which are taken "
+        "apart",
+        (
+            {
+                "prompt": "What is 6 times 7?",
+                "completion": "42.",
+                "label": True,
+                "critique": "6 times 7 is 42, as the answer says.",
+            },
+            {
+                "prompt": "What is 6 times 8?",
+                "completion": "46.",
+                "label": False,
+                "critique": "6 times 8 is 48, not 46.",
+            },
+        ),
+    ),
     reference="none",
     terms=(
         nll_term(part="verify", name="verify", weighted=True),
@@ -157,7 +179,14 @@ GENRM_PAIRWISE = Entry(
     title="Generative pairwise judge with reasons",
     family="reward",
     paper="2410.12832",
+    sources=OFFLINE["genrm-pairwise"],
     data="preference",
+    columns=Columns(
+        "`prompt`, `chosen`, `rejected`, and optionally `rationale` (reasons that call neither answer A or "
+        "B, as both orders are asked; in every row or in none); or `prompt`, `responses` with `ranks` or "
+        "`scores`",
+        ({**PAIR, "rationale": "Only one answer names the capital."},),
+    ),
     reference="none",
     terms=(nll_term(name="verdict", weighted=True),),
     options=GenRMPairwiseOptions,
@@ -167,6 +196,14 @@ GENRM_PAIRWISE = Entry(
     rows="charter.data.verifier_rows:pairwise_rows",
     arrange="charter.data.verdict_tokens:verdict_only",
     elsewhere=("question", "use_rationales"),
+    paper_settings={
+        "learning_rate": 1e-6,
+        "num_train_epochs": 3.0,
+        "adam_beta2": 0.95,
+        "weight_decay": 0.1,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.1,
+    },
     traits=Traits(
         formula="-log pi(reasons, verdict|x, A, B) in both orders, mean over tokens",
         mechanism="next-token prediction of the better answer's letter, after reasons where there are any",
@@ -181,6 +218,10 @@ CLOUD = Entry(
     family="reward",
     paper="2408.11791",
     data="preference",
+    columns=Columns(
+        "`prompt`, `chosen`, `rejected`, with `chosen_critique` and `rejected_critique` (a critique of each)",
+        ({**PAIR, "chosen_critique": "Right and short.", "rejected_critique": "Wrong: Lyon is no capital."},),
+    ),
     reference="none",
     terms=(
         _BRADLEY_TERRY,
@@ -218,6 +259,7 @@ SLIC_POINTWISE = Entry(
     title="Text ranker, pointwise: Good or Bad",
     family="reward",
     paper="2305.10425",
+    sources=OFFLINE["slic-pointwise"],
     data="unpaired",
     reference="none",
     terms=(nll_term(name="verdict", weighted=True),),
@@ -228,6 +270,7 @@ SLIC_POINTWISE = Entry(
     rows="charter.data.verifier_rows:pointwise_rows",
     arrange="charter.data.verdict_tokens:verdict_only",
     elsewhere=("question", "positive", "negative"),
+    paper_settings={"per_device_train_batch_size": 128},
     traits=Traits(
         formula="-log pi(Good|x, y_w) - log pi(Bad|x, y_l)",
         mechanism="next-token prediction of a verdict on each answer alone",
@@ -241,6 +284,7 @@ SLIC_PAIRWISE = Entry(
     title="Text ranker, pairwise: A or B",
     family="reward",
     paper="2305.10425",
+    sources=OFFLINE["slic-pairwise"],
     data="preference",
     reference="none",
     terms=(nll_term(name="verdict", weighted=True),),
@@ -251,6 +295,7 @@ SLIC_PAIRWISE = Entry(
     rows="charter.data.verifier_rows:pairwise_rows",
     arrange="charter.data.verdict_tokens:verdict_only",
     elsewhere=("question",),
+    paper_settings={"per_device_train_batch_size": 128},
     traits=Traits(
         formula="-log pi(A|x, y_w, y_l) - log pi(B|x, y_l, y_w)",
         mechanism="next-token prediction of the better answer's letter, both answers in view",

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from charter.catalogue.columns import PAIR, Columns
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
 from charter.catalogue.weights import named_weights
@@ -153,6 +154,11 @@ MODPO = Entry(
     family="preference",
     paper="2310.03708",
     data="preference",
+    columns=Columns(
+        "`prompt`, `chosen`, `rejected`, with `chosen_scores` and `rejected_scores` (`{name: number}`: each "
+        "answer on the other objectives, on the scale of `beta` times a log-ratio)",
+        ({**PAIR, "chosen_scores": {"harmless": 0.2}, "rejected_scores": {"harmless": 0.1}},),
+    ),
     reference="frozen",
     terms=(TermSpec("charter.objectives.modpo:MODPO", ("beta", "w", "margin_weights")),),
     options=MODPOOptions,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.online_preference import MODELS
-from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec
+from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec, check_on_policy
+from charter.catalogue.sources_online import ONLINE
 
 
 class NashMDOptions(RolloutOptions):
@@ -30,6 +31,12 @@ class NashMDOptions(RolloutOptions):
     preference_temperature: float = Field(1.0, gt=0)
     """A sample beats another with the probability sigmoid(reward difference / this). Not in TRL."""
 
+    @model_validator(mode="after")
+    def _one_step(self) -> Self:
+        """The gradient is of fresh completions."""
+        check_on_policy(self)
+        return self
+
     @property
     def samples_another(self) -> bool:
         """The reference, mixed into it."""
@@ -44,6 +51,7 @@ NASH_MD = Entry(
     title="Nash-MD: policy gradient against a mixture with the reference",
     family="online",
     paper="2312.00886",
+    sources=ONLINE["nash-md"],
     data="prompts",
     reference="frozen",
     terms=(_NASH_TERM,),
@@ -81,6 +89,12 @@ class NashEMAOptions(RolloutOptions):
     preference_temperature: float = Field(1.0, gt=0)
     """A sample beats another with the probability sigmoid(reward difference / this). Not in TRL."""
 
+    @model_validator(mode="after")
+    def _one_step(self) -> Self:
+        """The gradient is of fresh completions."""
+        check_on_policy(self)
+        return self
+
     @property
     def samples_another(self) -> bool:
         """The moving average, which is the one model that follows."""
@@ -92,6 +106,7 @@ NASH_EMA = Entry(
     title="Nash-EMA: policy gradient against the average of past policies",
     family="online",
     paper="2312.00886",
+    sources=ONLINE["nash-ema"],
     data="prompts",
     reference="frozen",
     terms=(_NASH_TERM,),

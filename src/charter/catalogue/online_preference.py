@@ -8,6 +8,7 @@ from pydantic import Field
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec
+from charter.catalogue.sources_online import ONLINE
 
 MODELS = ("policy", "reference (under LoRA the policy without its adapter)")
 PAIRS = "charter.training.credit.pairs:best_against_worst"
@@ -87,6 +88,7 @@ ONLINE_IPO = Entry(
     title="Online IPO: soft preferences between fresh samples",
     family="online",
     paper="2403.08635",
+    sources=ONLINE["online-ipo"],
     data="prompts",
     reference="frozen",
     terms=(_IPO_TERM,),
@@ -95,6 +97,7 @@ ONLINE_IPO = Entry(
     best_for="judges that say how sure they are",
     watch="sums over tokens: beta depends on the length of answers",
     elsewhere=ELSEWHERE,
+    paper_settings={"beta": 1.0},
     rollouts=RolloutSpec(PAIRS),
     traits=Traits(
         formula="p (h - 1/(2 beta))^2 + (1 - p) (-h - 1/(2 beta))^2",
@@ -122,6 +125,7 @@ IPO_MD = Entry(
     title="IPO-MD: online IPO on samples between policy and reference",
     family="online",
     paper="2403.08635",
+    sources=ONLINE["ipo-md"],
     data="prompts",
     reference="frozen",
     terms=(_IPO_TERM,),
@@ -144,6 +148,9 @@ IPO_MD = Entry(
 class XPOOptions(OnlinePairOptions):
     """Options of exploratory preference optimisation; TRL's XPOConfig where it has them."""
 
+    num_generations: int = Field(2, ge=2)
+    """Completions of each prompt: the last is the reference's, and each other is held against it."""
+
     beta: float = Field(0.1, gt=0)
     """Strength of the implicit KL constraint."""
 
@@ -164,6 +171,7 @@ XPO = Entry(
     title="Exploratory preference optimisation",
     family="online",
     paper="2405.21046",
+    sources=ONLINE["xpo"],
     data="prompts",
     reference="frozen",
     terms=(TermSpec("charter.objectives.xpo:XPO", ("beta", "alpha", "loss_type")),),
@@ -172,7 +180,9 @@ XPO = Entry(
     best_for="finding answers the reference would not give",
     watch="the bonus pushes down the reference's samples: alpha must be tiny",
     elsewhere=ELSEWHERE,
-    rollouts=RolloutSpec(PAIRS, sampled_by=("policy", "reference")),
+    rollouts=RolloutSpec(
+        "charter.training.credit.pairs:against_reference", sampled_by=("policy", "reference")
+    ),
     traits=Traits(
         formula="DPO on (policy's, reference's) sample + alpha log pi(reference's sample)",
         mechanism="online DPO that is paid for leaving the beaten track",

@@ -15,6 +15,7 @@ from charter.catalogue.online_preference import (
     OnlinePairOptions,
 )
 from charter.catalogue.rollouts import RolloutSpec
+from charter.catalogue.sources_online import ONLINE
 
 
 class BPOOptions(OnlineDPOOptions):
@@ -51,6 +52,7 @@ BPO = Entry(
     title="Online DPO in the proximity of the behaviour policy",
     family="online",
     paper="2406.12168",
+    sources=ONLINE["bpo"],
     data="prompts",
     reference="moving",
     terms=ONLINE_DPO.terms,

@@ -6,9 +6,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from charter.catalogue.columns import PAIR, TEXT_OF_PAIRS, Columns
 from charter.catalogue.entry import Entry, Traits
 from charter.catalogue.options import TrainOptions
 from charter.catalogue.preference import dpo_term
+from charter.catalogue.sources_offline import OFFLINE
 
 _DPO = dpo_term("sigmoid", "beta")
 
@@ -58,7 +60,15 @@ SDPO = Entry(
     title="Stepwise direct preference optimisation",
     family="preference",
     paper="2403.19270",
+    sources=OFFLINE["sdpo"],
     data="preference",
+    columns=Columns(
+        f"{TEXT_OF_PAIRS}; at least `num_stages` rows",
+        (
+            PAIR,
+            {"prompt": "What is the capital of Spain?", "chosen": "Madrid.", "rejected": "It is Lisbon."},
+        ),
+    ),
     reference="stepwise",
     terms=(_DPO,),
     options=StepwiseOptions,
@@ -80,7 +90,13 @@ DPO_BEHAVIOUR = Entry(
     title="DPO against the policy that sampled the answers (BPO's reference)",
     family="preference",
     paper="2406.12168",
+    sources=OFFLINE["dpo-behaviour"],
     data="preference",
+    columns=Columns(
+        "groups that Charter sampled at temperature 1 and compared (`stages/*-compare/groups.jsonl` of a "
+        "recipe's run), which hold the log-probs of their sampler; a file of pairs alone is refused",
+        (),
+    ),
     reference="behaviour",
     terms=(_DPO,),
     options=BehaviourOptions,

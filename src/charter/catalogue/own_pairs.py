@@ -6,8 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from charter.catalogue.columns import Columns
 from charter.catalogue.entry import Entry, TermSpec, Traits
-from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec
+from charter.catalogue.rollouts import ROLLOUTS, FirstModelSamples, RolloutOptions, RolloutSpec
+from charter.catalogue.sources_online import ONLINE
 
 
 class OwnPairOptions(RolloutOptions):
@@ -20,7 +22,7 @@ class OwnPairOptions(RolloutOptions):
     """Strength of the implicit KL constraint."""
 
 
-class RSOOptions(OwnPairOptions):
+class RSOOptions(OwnPairOptions, FirstModelSamples):
     """Options of statistical rejection sampling optimisation."""
 
     per_device_train_batch_size: int = Field(64, ge=1)
@@ -56,20 +58,26 @@ RSO = Entry(
     options=RSOOptions,
     models=("policy", "reference (under LoRA the policy without its adapter)"),
     best_for="pairs as the optimal policy would sample them",
-    watch="many candidates for few pairs",
-    elsewhere=(*ROLLOUTS, "num_accepted", "rso_beta", "rso_ranking"),
-    paper_settings={"num_generations": 64, "num_accepted": 8, "rso_beta": 0.5, "beta": 0.05},
-    rollouts=RolloutSpec("charter.training.credit.pairs:rejection_sampled"),
+    watch="many candidates for few pairs; sampled_by: policy tilts from the second round on what is tilted",
+    elsewhere=(*ROLLOUTS, "sampled_by", "num_accepted", "rso_beta", "rso_ranking"),
+    paper_settings={
+        "sampled_by": "reference",
+        "num_generations": 64,
+        "num_accepted": 8,
+        "rso_beta": 0.5,
+        "beta": 0.05,
+    },
+    rollouts=RolloutSpec("charter.training.credit.pairs:rejection_sampled", sampled_by=("reference",)),
     traits=Traits(
         formula="hinge or sigmoid loss on pairs of samples accepted with exp((r - max r) / rso_beta)",
         mechanism="DPO's data drawn from where DPO is going",
-        stability="as DPO on fresh data",
+        stability="as DPO: the candidates are the first model's, chosen as the best policy would write",
         complexity="candidates, acceptance, ranking",
     ),
 )
 
 
-class RSDPOOptions(OwnPairOptions):
+class RSDPOOptions(OwnPairOptions, FirstModelSamples):
     """Options of DPO on rejection-sampled pairs."""
 
     num_generations: int = Field(16, ge=2)
@@ -87,6 +95,7 @@ RS_DPO = Entry(
     title="DPO on every pair of own samples whose rewards differ enough",
     family="own-samples",
     paper="2402.10038",
+    sources=ONLINE["rs-dpo"],
     data="prompts",
     reference="frozen",
     terms=(TermSpec("charter.objectives.preference:DPO", ("beta",)),),
@@ -94,19 +103,19 @@ RS_DPO = Entry(
     models=RSO.models,
     best_for="many contrasting pairs from few prompts",
     watch="prompts with a wide spread of rewards give most pairs",
-    elsewhere=(*ROLLOUTS, "tau", "eta"),
-    paper_settings={"num_generations": 16, "eta": 0.85, "beta": 0.1},
-    rollouts=RolloutSpec("charter.training.credit.pairs:above_threshold"),
+    elsewhere=(*ROLLOUTS, "sampled_by", "tau", "eta"),
+    paper_settings={"sampled_by": "reference", "num_generations": 16, "eta": 0.85, "beta": 0.1},
+    rollouts=RolloutSpec("charter.training.credit.pairs:above_threshold", sampled_by=("reference",)),
     traits=Traits(
         formula="DPO on pairs with sigmoid((r_w - r_l) / tau) > eta",
         mechanism="DPO on clear pairs only",
-        stability="as DPO on fresh data",
+        stability="as DPO on samples of the first model",
         complexity="a threshold",
     ),
 )
 
 
-class SLiCRankOptions(RolloutOptions):
+class SLiCRankOptions(FirstModelSamples):
     """Options of SLiC-HF sample-rank."""
 
     steps_per_generation: int = Field(8, ge=1)
@@ -129,6 +138,7 @@ SLIC_RANK = Entry(
     title="SLiC-HF sample-rank: a tournament of own samples",
     family="own-samples",
     paper="2305.10425",
+    sources=ONLINE["slic-rank"],
     data="prompts",
     reference="none",
     terms=(
@@ -136,12 +146,18 @@ SLIC_RANK = Entry(
         TermSpec("charter.objectives.reference_free:SLiCNLL", weight="nll_coef"),
     ),
     options=SLiCRankOptions,
-    models=("policy",),
-    best_for="a ranker at hand and memory for one model",
+    models=("policy", "the first model, which samples (under LoRA the policy without its adapter)"),
+    best_for="a ranker at hand, and no reference in the loss",
     watch="the margin is of whole answers: delta depends on their length",
-    elsewhere=ROLLOUTS,
-    paper_settings={"delta": 1.0, "num_generations": 8},
-    rollouts=RolloutSpec("charter.training.credit.pairs:ranked", tempered=False),
+    elsewhere=(*ROLLOUTS, "sampled_by"),
+    paper_settings={
+        "sampled_by": "reference",
+        "delta": 1.0,
+        "num_generations": 8,
+        "temperature": 0.7,
+        "top_k": 40,
+    },
+    rollouts=RolloutSpec("charter.training.credit.pairs:ranked", sampled_by=("reference",), tempered=False),
     traits=Traits(
         formula="max(0, delta - log pi(y_w) + log pi(y_l)) - nll_coef log pi(y_w), winners of a tournament",
         mechanism="a margin between own samples, better and worse",
@@ -170,6 +186,11 @@ class CPOTripletOptions(OwnPairOptions):
         """CPO has none; the first model only writes answers."""
         return False
 
+    @property
+    def samples_another(self) -> bool:
+        """The first model, unless other systems have answered."""
+        return self.systems is None
+
     @model_validator(mode="after")
     def _two_systems(self) -> Self:
         """One system alone gives no pair."""
@@ -186,6 +207,16 @@ CPO_TRIPLETS = Entry(
     family="own-samples",
     paper="2401.08417",
     data="prompts",
+    columns=Columns(
+        "`prompt`, and where the option `systems` names a column, that column (`{system: answer}`: what "
+        "other systems answered)",
+        (
+            {
+                "prompt": "What is the capital of France?",
+                "systems": {"person": "Paris.", "older model": "I think it is Lyon."},
+            },
+        ),
+    ),
     reference="none",
     terms=(
         TermSpec("charter.objectives.reference_free:CPO", ("beta",)),

@@ -96,13 +96,17 @@ class ReSTOptions(ImitationOptions):
     """Options of reinforced self-training."""
 
     reward_thresholds: tuple[float, ...] = Field(min_length=1)
-    """Least reward that is imitated, a round after the other; the last stays."""
+    """Least reward that is imitated, one for each improve step: a round is sampled once (grow) and gone over
+    once for each, on the samples that reach it. The next round begins with the first again."""
+
+    steps_per_generation: int = Field(8, ge=1)
+    """Optimizer steps of one improve step: what it imitates is split over them."""
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
         """Thresholds rise."""
         if any(a >= b for a, b in pairwise(self.reward_thresholds)):
-            raise ValueError("reward_thresholds must rise from round to round")
+            raise ValueError("reward_thresholds must rise from one improve step to the next")
         return self
 
 
@@ -117,12 +121,12 @@ REST = Entry(
     options=ReSTOptions,
     models=_MODELS,
     best_for="rewards whose scale is known",
-    watch="a threshold nobody passes trains nothing (skipped)",
+    watch="a threshold nobody passes trains nothing (skipped); the higher, the fewer samples a step",
     elsewhere=(*ROLLOUTS, "reward_thresholds"),
     rollouts=RolloutSpec("charter.training.credit.selected:above", tempered=False),
     traits=Traits(
-        formula="-log pi(y) over r(y) >= threshold of the round",
-        mechanism="grow a data set, then imitate its better and better part",
+        formula="-log pi(y) over r(y) >= threshold of the improve step",
+        mechanism="grow a data set once, then imitate its better and better part",
         stability="as supervised fine-tuning; sampling is rare",
         complexity="thresholds",
     ),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
 
+from pydantic import Field, model_validator
+
+from charter.catalogue.columns import BY_GROUP, Columns
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
 from charter.catalogue.preference import dpo_term
 from charter.catalogue.reward import CenteredOptions
+from charter.catalogue.sources_offline import OFFLINE
 
 P_STAR = "p_star"
 """Under this name a belief's judgement carries the share of people who hold it."""
@@ -39,13 +43,36 @@ class GDPOOptions(TrainOptions):
     belief_suffix: str = "\n"
     """Text between a belief and the answer; part of the belief, so that none is the beginning of another."""
 
+    @model_validator(mode="after")
+    def _calibrates(self) -> Self:
+        """Nothing is compared where the term that compares is off."""
+        if self.renormalize and not self.calibration_weight:
+            raise ValueError("renormalize has no effect with calibration_weight: 0")
+        return self
+
 
 GDPO = Entry(
     name="gdpo",
     title="Group distributional preference optimisation (not NVIDIA's reward-normalising GDPO)",
     family="pluralistic",
     paper="2412.20299",
+    sources=OFFLINE["gdpo"],
     data="preference",
+    columns=Columns(
+        "`prompt`, `chosen`, `rejected`, with `beliefs` (two or more texts), `p_star` (the share of people "
+        "who hold each, summing to 1) and `belief` (the index of the one under which the answers were "
+        "judged)",
+        (
+            {
+                "prompt": "Is it right to eat meat?",
+                "chosen": "Yes, as people always have.",
+                "rejected": "No, animals suffer for it.",
+                "beliefs": ["yes", "no", "it depends"],
+                "p_star": [0.5, 0.2, 0.3],
+                "belief": 0,
+            },
+        ),
+    ),
     reference="frozen",
     terms=(
         TermSpec("charter.objectives.belief:BeliefKL", ("renormalize",), weight="calibration_weight"),
@@ -64,6 +91,9 @@ GDPO = Entry(
         "learning_rate": 5e-7,
         "per_device_train_batch_size": 32,
         "num_train_epochs": 20.0,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 150,
+        "max_grad_norm": 10.0,
         "max_length": 512,
         "max_prompt_length": 256,
     },
@@ -105,6 +135,7 @@ GR_DPO = Entry(
     family="pluralistic",
     paper="2405.20304",
     data="preference",
+    columns=BY_GROUP,
     reference="frozen",
     terms=(TermSpec(_ROBUST, ("beta", "group_step_size"), fixed={"loss_type": "sigmoid"}),),
     options=GroupRobustOptions,
@@ -128,6 +159,7 @@ GR_IPO = Entry(
     family="pluralistic",
     paper="2405.20304",
     data="preference",
+    columns=BY_GROUP,
     reference="frozen",
     terms=(TermSpec(_ROBUST, ("beta", "group_step_size"), fixed={"loss_type": "ipo"}),),
     options=GroupRobustIPOOptions,
@@ -166,6 +198,7 @@ REWARD_BY_GROUP = Entry(
     family="pluralistic",
     paper="2402.05133",
     data="preference",
+    columns=BY_GROUP,
     reference="none",
     terms=(
         TermSpec(

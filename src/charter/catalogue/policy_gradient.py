@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec
+from charter.catalogue.sources_online import ONLINE
 
 _SURROGATE = "charter.objectives.policy_gradient:ClippedSurrogate"
 _ENTROPY = TermSpec("charter.objectives.entropy_bonus:EntropyBonus", weight="entropy_coef")
@@ -125,6 +126,7 @@ GRPO = Entry(
     title="Group relative policy optimisation",
     family="policy-gradient",
     paper="2402.03300",
+    sources=ONLINE["grpo"],
     data="prompts",
     reference="frozen",
     terms=(TermSpec(_SURROGATE, _SURROGATE_OPTIONS), _ENTROPY),
@@ -133,7 +135,13 @@ GRPO = Entry(
     best_for="rewards that can be checked, when the model already succeeds now and then",
     watch="groups in which all succeed or all fail teach nothing (frac_reward_zero_std)",
     elsewhere=_ELSEWHERE,
-    paper_settings={"loss_type": "grpo", "beta": 0.04, "num_generations": 64, "max_completion_length": 1024},
+    paper_settings={
+        "loss_type": "grpo",
+        "beta": 0.04,
+        "num_generations": 64,
+        "per_device_train_batch_size": 1024,
+        "max_completion_length": 1024,
+    },
     rollouts=_GROUP,
     traits=Traits(
         formula="-min(rho A, clip(rho) A) + beta KL, A = (r - mean of the group) / std of the group",

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import MOVING, MovingReference
+from charter.catalogue.sources_offline import OFFLINE
 from charter.errors import did_you_mean
 
 LossType = Literal[
@@ -173,6 +174,7 @@ DPO = Entry(
     title="Direct preference optimisation",
     family="preference",
     paper="2305.18290",
+    sources=OFFLINE["dpo"],
     data="preference",
     reference="frozen",
     terms=(
@@ -185,7 +187,13 @@ DPO = Entry(
     watch="loss keeps falling long after the model is harmed: stop on KL (max_kl)",
     rows="charter.data.win_rates:check_win_rates",
     elsewhere=MOVING,
-    paper_settings={"beta": 0.1, "learning_rate": 1e-6, "per_device_train_batch_size": 64},
+    paper_settings={
+        "beta": 0.1,
+        "learning_rate": 1e-6,
+        "per_device_train_batch_size": 64,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 150,
+    },
     traits=Traits(
         formula="-log sigmoid(beta * (D_w - D_l)), D = log pi(y|x) - log ref(y|x)",
         mechanism="raises the likelihood of better answers over worse ones, relative to the reference",

@@ -6,9 +6,11 @@ from functools import partial
 
 from pydantic import Field
 
+from charter.catalogue.columns import PAIR, TEXT_OF_PAIRS, Columns
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.preference import dpo_term
 from charter.catalogue.preference_variants import PairOptions
+from charter.catalogue.sources_offline import OFFLINE
 
 _entry = partial(
     Entry,
@@ -16,6 +18,13 @@ _entry = partial(
     data="preference",
     reference="frozen",
     models=("policy", "reference (its cached log-probs)"),
+)
+
+
+_APO_COLUMNS = Columns(
+    f"{TEXT_OF_PAIRS}; by `chosen_score` and `model_score` (one judge's scores of the chosen answer and of "
+    "the model's own to the prompt) `charter advise` tells apo-zero from apo-down",
+    ({**PAIR, "chosen_score": 0.9, "model_score": 0.4},),
 )
 
 
@@ -92,6 +101,17 @@ _SPPO = _entry(
     name="sppo",
     title="Self-play preference optimisation",
     paper="2405.00675",
+    columns=Columns(
+        "`prompt`, `responses`, `scores` (win rates between 0 and 1); or `prompt`, `chosen`, `rejected`, "
+        "with `probability` (that the chosen answer wins; 1 where it is missing)",
+        (
+            {
+                "prompt": "What is the capital of France?",
+                "responses": ["Paris.", "A large city.", "I think it is Lyon."],
+                "scores": [0.9, 0.5, 0.1],
+            },
+        ),
+    ),
     terms=(dpo_term("sppo", "beta"),),
     options=SPPOOptions,
     rows="charter.data.win_rates:check_win_rates",
@@ -109,6 +129,8 @@ _APO_ZERO = _entry(
     name="apo-zero",
     title="Anchored preference optimisation, better answers up",
     paper="2408.06266",
+    sources=OFFLINE["apo-zero"],
+    columns=_APO_COLUMNS,
     terms=(dpo_term("apo_zero", "beta"),),
     options=PairOptions,
     best_for="better answers that are better than the model's own",
@@ -130,6 +152,8 @@ _APO_DOWN = _entry(
     name="apo-down",
     title="Anchored preference optimisation, both answers down",
     paper="2408.06266",
+    sources=OFFLINE["apo-down"],
+    columns=_APO_COLUMNS,
     terms=(dpo_term("apo_down", "beta"),),
     options=PairOptions,
     best_for="pairs both of whose answers are worse than the model's own",
@@ -151,6 +175,7 @@ _AOT = _entry(
     name="aot",
     title="Alignment by optimal transport, paired",
     paper="2406.05882",
+    sources=OFFLINE["aot"],
     terms=(dpo_term("aot", "beta", "label_smoothing"),),
     options=AOTOptions,
     best_for="margins that should grow over the whole data, not on each pair",
@@ -166,6 +191,7 @@ _AOT_UNPAIRED = _entry(
     name="aot-unpaired",
     title="Alignment by optimal transport, unpaired",
     paper="2406.05882",
+    sources=OFFLINE["aot-unpaired"],
     data="unpaired",
     terms=(TermSpec("charter.objectives.transport:AOTUnpaired", ("beta", "label_smoothing")),),
     options=AOTOptions,

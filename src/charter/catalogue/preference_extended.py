@@ -11,6 +11,7 @@ from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import MOVING, MovingReference
 from charter.catalogue.preference import dpo_term
 from charter.catalogue.preference_variants import PairOptions
+from charter.catalogue.sources_offline import OFFLINE
 
 _SIGMOID = dpo_term("sigmoid", "beta")
 _entry = partial(
@@ -91,10 +92,12 @@ _LD = _entry(
     name="ld-dpo",
     title="Length-desensitised DPO",
     paper="2409.06411",
+    sources=OFFLINE["ld-dpo"],
     terms=(dpo_term("sigmoid", "beta", "ld_alpha"),),
     options=LDOptions,
     best_for="better answers that are mostly longer, without rewarding the length itself",
     watch="ld_alpha near 0 ignores how long answers end",
+    paper_settings={"ld_alpha": 0.5},
     traits=Traits(
         formula="DPO; tokens beyond the shorter answer's length weigh ld_alpha",
         mechanism="the part both lengths share decides",

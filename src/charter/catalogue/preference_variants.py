@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
 from charter.catalogue.preference import dpo_term
+from charter.catalogue.sources_offline import OFFLINE
 
 _entry = partial(
     Entry,
@@ -223,6 +224,7 @@ _DISCOPOP = _entry(
     name="discopop",
     title="DiscoPOP: a loss found by a language model",
     paper="2406.08414",
+    sources=OFFLINE["discopop"],
     terms=(dpo_term("discopop", "beta", "discopop_tau"),),
     options=DiscoPOPOptions,
     best_for="reproducing the paper's results",

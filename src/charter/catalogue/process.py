@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.sources_offline import OFFLINE
 
 
 class ProcessRewardOptions(TrainOptions):
@@ -41,6 +42,7 @@ PROCESS_REWARD = Entry(
     title="Process reward model on labelled steps",
     family="reward",
     paper="2305.20050",
+    sources=OFFLINE["process-reward"],
     data="steps",
     reference="none",
     terms=(TermSpec("charter.objectives.process:ProcessReward"),),
@@ -52,7 +54,7 @@ PROCESS_REWARD = Entry(
     rows="charter.data.steps:separated",
     arrange="charter.data.steps:labelled_ends",
     elsewhere=("step_separator", "train_on_last_step_only", "until_first_error", "max_completion_length"),
-    paper_settings={"until_first_error": True},
+    paper_settings={"until_first_error": True, "num_train_epochs": 2.0},
     traits=Traits(
         formula="-y log sigmoid(r) - (1 - y) log sigmoid(-r) at the end of each step, mean over steps",
         mechanism="tells at which step an answer goes wrong; a solution scores the product or minimum",

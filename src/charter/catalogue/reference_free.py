@@ -6,8 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from charter.catalogue.columns import PAIR, Columns
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.sources_offline import OFFLINE
 
 _LOSS = "charter.objectives.reference_free:CPO"
 _POLICY = ("policy",)
@@ -163,6 +165,7 @@ SIMPO = Entry(
     title="Simple preference optimisation",
     family="preference",
     paper="2405.14734",
+    sources=OFFLINE["simpo"],
     data="preference",
     reference="none",
     terms=(
@@ -220,6 +223,7 @@ ORPO = Entry(
     title="Odds-ratio preference optimisation",
     family="preference",
     paper="2403.07691",
+    sources=OFFLINE["orpo"],
     data="preference",
     reference="none",
     terms=(
@@ -252,7 +256,13 @@ SLIC = Entry(
     title="Sequence likelihood calibration with human feedback",
     family="preference",
     paper="2305.10425",
+    sources=OFFLINE["slic-hf"],
     data="preference",
+    columns=Columns(
+        "`prompt`, `chosen`, `rejected`, with `target` (the answer to imitate) where `nll_target` is "
+        "`target`; or `prompt`, `responses` with `ranks` or `scores`",
+        ({**PAIR, "target": "It is Paris."},),
+    ),
     reference="none",
     terms=(
         TermSpec("charter.objectives.reference_free:SLiC", ("delta",)),
@@ -263,6 +273,7 @@ SLIC = Entry(
     best_for="a supervised model and its own ranked answers, with the supervised answers at hand",
     watch="pairs that are already apart teach nothing: rewards/margins well above delta means it is done",
     rows="charter.data.targets:with_target",
+    paper_settings={"delta": 1.0, "per_device_train_batch_size": 32},
     traits=Traits(
         formula="max(0, delta - log pi(y_w|x) + log pi(y_l|x)) - nll_coef * log pi(y_ref|x)",
         mechanism="separates the two sides by a margin, then stops; the NLL keeps it near its start",

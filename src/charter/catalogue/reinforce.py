@@ -7,7 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
-from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec
+from charter.catalogue.rollouts import ROLLOUTS, RolloutOptions, RolloutSpec, check_on_policy
+from charter.catalogue.sources_online import ONLINE
 
 _SURROGATE = "charter.objectives.policy_gradient:ClippedSurrogate"
 
@@ -41,6 +42,7 @@ RLOO = Entry(
     title="REINFORCE leave-one-out",
     family="policy-gradient",
     paper="2402.14740",
+    sources=ONLINE["rloo"],
     data="prompts",
     reference="frozen",
     terms=(TermSpec("charter.objectives.policy_gradient:RLOO", ("epsilon", "epsilon_high")),),
@@ -85,8 +87,7 @@ class ReinforceOptions(RolloutOptions):
             raise ValueError("baseline_decay has no effect without baseline: ema")
         if self.baseline == "leave_one_out" and self.num_generations < 2:
             raise ValueError("baseline: leave_one_out needs num_generations of at least 2")
-        if self.steps_per_generation * self.num_iterations > 1:
-            raise ValueError("REINFORCE is on-policy: one step a round (or use ppo, grpo)")
+        check_on_policy(self)
         return self
 
     @property
@@ -131,6 +132,14 @@ class ReMaxOptions(RolloutOptions):
 
     aggregation: Literal["sequence_sum", "token_mean"] = "sequence_sum"
     """An answer is one action, or the mean goes over tokens."""
+
+    @model_validator(mode="after")
+    def _greedy(self) -> Self:
+        """One step a round, and a baseline that is greedy."""
+        check_on_policy(self)
+        if self.environment is not None:
+            raise ValueError("environment: it is played by sampling, and the baseline here is greedy")
+        return self
 
     @property
     def uses_reference(self) -> bool:
@@ -290,6 +299,7 @@ P3O = Entry(
     title="Pairwise proximal policy optimisation",
     family="policy-gradient",
     paper="2310.00212",
+    sources=ONLINE["p3o"],
     data="prompts",
     reference="frozen",
     terms=(TermSpec("charter.objectives.p3o:P3O", ("clip", "epsilon", "beta")),),

@@ -6,8 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from charter.catalogue.columns import PAIR, RANKED, Columns
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.sources_offline import OFFLINE
 
 _BT = "charter.objectives.reward:BradleyTerry"
 _CENTER = ("center_rewards_coefficient", "center_rewards_type")
@@ -91,6 +93,7 @@ REWARD = Entry(
     title="Reward model on pairs (Bradley-Terry)",
     family="reward",
     paper="2203.02155",
+    sources=OFFLINE["reward"],
     data="preference",
     reference="none",
     terms=(TermSpec(_BT, ("use_margin", *_CENTER, "per_prompt", "per_dimension")),),
@@ -114,7 +117,15 @@ REWARD_MARGIN = Entry(
     title="Reward model with margins (Llama 2)",
     family="reward",
     paper="2307.09288",
+    sources=OFFLINE["reward-margin"],
     data="preference",
+    columns=Columns(
+        "`prompt`, `chosen`, `rejected`, with `margin` (by how much the better reward should be larger, at "
+        "least 0), or, where `margin_set` is given, with `strength` (`significantly better`, `better`, "
+        "`slightly better` or `negligibly better`); or `prompt`, `responses`, `scores`, whose differences "
+        "are the margins",
+        ({**PAIR, "margin": 2.0, "strength": "better"},),
+    ),
     reference="none",
     terms=(TermSpec(_BT, _CENTER, fixed={"use_margin": True, "per_prompt": False, "per_dimension": False}),),
     options=RewardMarginOptions,
@@ -124,7 +135,17 @@ REWARD_MARGIN = Entry(
     trains="reward",
     rows="charter.data.margins:with_margins",
     elsewhere=("margin_set",),
-    paper_settings={"margin_set": "large", "learning_rate": 1e-5, "lr_scheduler_type": "cosine"},
+    paper_settings={
+        "margin_set": "large",
+        "learning_rate": 1e-5,
+        "num_train_epochs": 1.0,
+        "per_device_train_batch_size": 512,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.03,
+        "adam_beta2": 0.95,
+        "adam_epsilon": 1e-5,
+        "weight_decay": 0.1,
+    },
     traits=Traits(
         formula="-log sigmoid(r(x, y_w) - r(x, y_l) - m)",
         mechanism="clear preferences are pushed further apart than doubtful ones",
@@ -138,7 +159,9 @@ REWARD_KWISE = Entry(
     title="Reward model on all pairs of a prompt (InstructGPT)",
     family="reward",
     paper="2203.02155",
+    sources=OFFLINE["reward-kwise"],
     data="preference",
+    columns=Columns("`prompt`, `responses` with `ranks` or `scores`; or pairs", (RANKED,)),
     reference="none",
     terms=(TermSpec(_BT, _CENTER, fixed={"use_margin": False, "per_prompt": True, "per_dimension": False}),),
     options=RewardKwiseOptions,
@@ -167,6 +190,7 @@ REWARD_PLACKETT_LUCE = Entry(
     family="reward",
     paper="Plackett 1975",
     data="preference",
+    columns=Columns("`prompt`, `responses` with `ranks` or `scores`; or certain pairs", (RANKED,)),
     reference="none",
     terms=(TermSpec("charter.objectives.reward:PlackettLuce"),),
     options=RewardPlackettLuceOptions,
@@ -188,6 +212,7 @@ REWARD_REGRESSION = Entry(
     title="Multi-dimensional reward model on ratings",
     family="reward",
     paper="2310.05344",
+    sources=OFFLINE["reward-regression"],
     data="attributes",
     reference="none",
     terms=(TermSpec("charter.objectives.regression:AttributeRegression"),),
@@ -196,6 +221,13 @@ REWARD_REGRESSION = Entry(
     best_for="ratings on named scales (helpful, harmless, honest; the risks of a taxonomy), some missing",
     watch="scales of different width weigh differently: rate on one scale, and weigh only normalised rewards",
     trains="reward",
+    paper_settings={
+        "learning_rate": 2e-6,
+        "num_train_epochs": 2.0,
+        "per_device_train_batch_size": 128,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 10,
+    },
     traits=Traits(
         formula="mean of (r_z(x, y) - rating_z)^2 over the ratings there are",
         mechanism="one output for each dimension; a scalar is their weighted sum, normalised first",
@@ -209,6 +241,7 @@ REWARD_PMP = Entry(
     title="Preference-model pretraining",
     family="reward",
     paper="2112.00861",
+    sources=OFFLINE["reward-pmp"],
     data="preference",
     reference="none",
     terms=(
@@ -230,6 +263,7 @@ REWARD_PMP = Entry(
     watch="keep the template, and so the token the reward is read at, in training on people's pairs",
     trains="reward",
     rows="charter.data.rankings:compared",
+    paper_settings={"num_train_epochs": 1.0, "max_length": 1024},
     traits=Traits(
         formula="log(1 + exp(r_bad - r_good)) + lm_coef * NLL of the good answer",
         mechanism="learns to compare before it learns whom to please, and stays a language model meanwhile",

@@ -21,7 +21,7 @@ class RolloutSpec:
     Attributes:
         credit: dotted name of the function that turns a round into groups to train on.
         sampled_by: who samples: each name but the first makes one completion of a prompt, the first
-            the rest.
+            the rest. Where the method has an option ``sampled_by``, its default.
         reads: what the trainer computes of every rollout before credit is assigned, beside what the
             loss needs: ``old_logps``, ``ref_logps``, ``values``.
         reads_if: the same, where the option of that name is not 0.
@@ -123,6 +123,8 @@ class RolloutOptions(MovingReference):
             raise ValueError("sync_ref_model has no effect: this method, so set, has no reference")
         if self.sync_ref_model and self.samples_another:
             raise ValueError("sync_ref_model: a model that also writes completions here would not follow")
+        if self.environment is not None and self.samples_another:
+            raise ValueError("environment: only the policy plays in one, and here another model writes too")
         return self
 
     @property
@@ -132,13 +134,51 @@ class RolloutOptions(MovingReference):
 
     @property
     def samples_another(self) -> bool:
-        """Whether a model that is not the policy writes completions too."""
+        """Whether a model that is not the policy writes completions, too or alone."""
         return False
 
     @property
     def prompts_per_round(self) -> int:
         """Prompts sampled in a round."""
         return self.batch_size * self.steps_per_generation // self.num_generations
+
+
+class FirstModelSamples(RolloutOptions):
+    """Options of methods whose samples are, as published, the first model's throughout."""
+
+    sampled_by: Literal["reference", "policy"] = "reference"
+    """Who writes the completions of every round: the model that training starts from, as published, or the
+    policy as it has become. Metrics of rollouts are the writer's: give eval_data to see the policy's. Not in
+    TRL."""
+
+    @property
+    def samples_another(self) -> bool:
+        """Unless the policy is asked."""
+        return self.sampled_by == "reference"
+
+
+def samplers_of(spec: RolloutSpec, options: RolloutOptions) -> tuple[Sampler, ...]:
+    """Who writes completions under these options; see :class:`RolloutSpec`."""
+    first: Sampler = getattr(options, "sampled_by", spec.sampled_by[0])
+    # Other systems' answers stand in place of those a second model would write.
+    others = spec.sampled_by[1:] if getattr(options, "systems", None) is None else ()
+    return (first, *others)
+
+
+def check_on_policy(options: RolloutOptions) -> None:
+    """Refuse a second step on a round, for losses without a probability ratio.
+
+    Such a loss has the policy's gradient only on completions of the weights it is taken at; from the second
+    step on it is biased, and nothing in the run would show it.
+
+    Raises:
+        ValueError: more than one step, or pass, a round.
+    """
+    if options.steps_per_generation * options.num_iterations > 1:
+        raise ValueError(
+            "this loss is on-policy, without a ratio: one step a round "
+            "(larger batches for larger rounds; or use ppo, grpo)"
+        )
 
 
 ROLLOUTS = (

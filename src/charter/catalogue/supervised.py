@@ -8,6 +8,7 @@ from pydantic import Field
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import TrainOptions
+from charter.catalogue.sources_offline import OFFLINE
 
 
 class SpanOptions(TrainOptions):
@@ -81,6 +82,7 @@ SFT = Entry(
     title="Supervised fine-tuning on completions",
     family="supervised",
     paper="2203.02155",
+    sources=OFFLINE["sft"],
     data="sft",
     reference="none",
     terms=(nll_term("loss_type", "loss_aggregation"),),

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from charter.catalogue.entry import Entry, TermSpec, Traits
 from charter.catalogue.options import MOVING, MovingReference, TrainOptions
+from charter.catalogue.sources_offline import OFFLINE
 
 _LABELS = "charter.data.labels:one_label_each"
 
@@ -89,6 +90,7 @@ KTO = _entry(
     name="kto",
     title="Kahneman-Tversky optimisation",
     paper="2402.01306",
+    sources=OFFLINE["kto"],
     terms=(TermSpec(_OBJECTIVE, ("loss_type", *_WEIGHTS)),),
     options=KTOOptions,
     arrange="charter.training.mismatch:with_mismatched",

@@ -13,7 +13,6 @@ from charter.catalogue.from_trl import TRAINERS, trainers_of, trl_fields
 from charter.catalogue.measured import measured
 from charter.cli.algorithm_words import (
     HEADINGS,
-    READS,
     aspects,
     differing_options,
     in_words,
@@ -130,7 +129,7 @@ def _facts(entry: Entry) -> dict[str, str]:
     terms = " + ".join(_term(term.objective, term.weight) for term in entry.terms)
     return {
         **aspects(entry),
-        "reads": READS[entry.data],
+        "reads": entry.reads().text.replace("`", ""),
         "code": terms,
         **({} if entry.rollouts is None else {"credit": entry.rollouts.credit}),
         "preset: paper": settings or "nothing of its own",

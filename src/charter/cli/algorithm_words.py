@@ -6,20 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from charter.catalogue import Entry, TrainOptions
-from charter.catalogue.entry import Data, Family
+from charter.catalogue.entry import Family
 from charter.catalogue.measured import measured
 from charter.catalogue.rollouts import RolloutOptions, Sampler
-
-READS: dict[Data, str] = {
-    "sft": "prompt and completion; messages; or text",
-    "preference": "prompt, chosen, rejected; or responses with ranks or scores",
-    "unpaired": "prompt, completion, label; or pairs, taken apart",
-    "rated": "prompt, responses, scores",
-    "attributes": "prompt, response, scores by name; or responses with scores each",
-    "steps": "prompt, completions (the steps), labels",
-    "prompts": "prompt",
-}
-"""Columns of the data an entry trains on."""
 
 HEADINGS: dict[Family, str] = {
     "supervised": "Imitation: supervised fine-tuning",
@@ -37,7 +26,7 @@ HEADINGS: dict[Family, str] = {
 SAMPLERS: dict[Sampler, str] = {
     "policy": "the policy as it is",
     "greedy": "the policy's most probable tokens",
-    "reference": "the reference",
+    "reference": "the model that training starts from",
     "mixture": "the geometric mixture of policy and reference",
     "moving": "the moving average of the policy's weights",
 }

@@ -40,6 +40,7 @@ def compare_command(
         print(
             f"{duel.first} against {duel.second}: {shown} "
             f"({duel.wins} won, {duel.losses} lost, {duel.ties} tied, p = {duel.p:.2g})"
+            + (f"; {duel.missing} without a verdict left out" if duel.missing else "")
         )
     for name, rating in sorted(found.ratings.items(), key=lambda item: -item[1]):
         print(f"{name}: {rating:+.2f}")

@@ -59,6 +59,7 @@ def import_command(
     tests: Annotated[
         Path | None, typer.Option("--tests", help="Folder of prompts that goes with a Model Spec.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON what came of it.")] = False,
 ) -> None:
     """Make a constitution of a file from elsewhere, and say what could not come along.
 
@@ -67,10 +68,17 @@ def import_command(
     """
     from charter.constitution.exchange import ImportOptions, import_file
 
+    if as_json and output is None:
+        raise UserError(
+            "--json says what came of it where the constitution goes", where="--json", fix="add --output FILE"
+        )
     can_write(output, force)
     options = ImportOptions(name, licence, level, examples, str(tests) if tests else "")
     found = import_file(source, format, options)
     write(output, found.text)
+    if as_json:
+        typer.echo(json.dumps({"path": str(output), **found.to_dict()}, indent=2, ensure_ascii=False))
+        return
     told = [f"read {source} as {found.format}", *_counted(found.counts)]
     told += _remarks("not carried over", found.left_out) + _remarks("written otherwise", found.altered)
     if output:

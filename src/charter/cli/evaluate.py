@@ -11,10 +11,14 @@ import typer
 
 if TYPE_CHECKING:
     from charter.evaluation.planning import EvaluationPlan
+    from charter.pipeline.measuring import Ready
 
-_JUDGE = "Judges what rules leave open: a model's name or folder, or endpoint:MODEL@URL."
-_CARD = "The judge's card (charter judge-card --output); without one the judge is examined first."
+_JUDGE = (
+    "Judges what rules leave open: a model's name or folder, or endpoint:MODEL@URL. Repeat it for a panel."
+)
+_CARD = "A judge's card (charter judge-card --output); repeat it. A judge without one is examined first."
 _LABELS = "Rows that people labelled (principle, prompt, completion, label): they calibrate the judge."
+_RANDOM = "The labelled answers were drawn at random from each model's: their labels alone correct its rate."
 _PLAN = "Only tell what could be shown, and how many prompts gates would take; runs nothing."
 _SINCE = "An older report.json: tells which tests were removed or reworded since."
 _RUN = "The run directory, or the data file, the model was trained with: for attribution and leaked tests."
@@ -47,76 +51,92 @@ def evaluate_command(
     changed_from: Annotated[
         Path | None, typer.Option("--changed-from", help="An older version: only what changed since.")
     ] = None,
-    judge: Annotated[str | None, typer.Option("--judge", help=_JUDGE)] = None,
-    card: Annotated[Path | None, typer.Option("--card", help=_CARD)] = None,
+    judge: Annotated[list[str] | None, typer.Option("--judge", help=_JUDGE)] = None,
+    card: Annotated[list[Path] | None, typer.Option("--card", help=_CARD)] = None,
     labels: Annotated[Path | None, typer.Option("--labels", help=_LABELS)] = None,
+    labels_random: Annotated[bool, typer.Option("--labels-random", help=_RANDOM)] = False,
     plan: Annotated[bool, typer.Option("--plan", help=_PLAN)] = False,
     since: Annotated[Path | None, typer.Option("--since", help=_SINCE)] = None,
     run: Annotated[Path | None, typer.Option("--run", help=_RUN)] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Directory for report.json, report.html and the answers.")
+        Path | None,
+        typer.Option("--out", help="Directory for the report and the answers, written as they come."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of sampled answers, bootstrap and draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Measure adherence. Exit code 0: gates pass, 1: a gate failed or the model is flagged, 6: undecided."""
     from charter.constitution import Constitution
-    from charter.data.formats import load_groups
+    from charter.pipeline.evaluate_options import EvaluateOptions
+    from charter.pipeline.kept_place import kept_place
+    from charter.pipeline.measuring import ready_for
 
-    rules = Constitution.load(constitution)
-    if prompts is not None:
-        load_groups(str(prompts), "prompts")
-    from charter.pipeline.evaluating import in_question, open_given, plan_of
-
-    rules = in_question(rules, principle or (), changed_from)
-    # All of it is checked before the model loads; it is opened again where it is used.
-    given = open_given(
-        rules, judge=judge, card=card, labels=labels, since=since, run=run or _own(model), policy=model
-    )
-    if plan:
-        paired = against is not None or system_prompt is not None or in_context is not None or _adapter(model)
-        told = plan_of(rules, given, prompts, num_generations=num_generations, paired=paired)
-        _print_plan(told, as_json)
-        return
-    from charter import api
-    from charter.evaluation.limits import limit_lines
-    from charter.evaluation.report_json import evidence_of
-    from charter.evaluation.table import print_table
-
-    found = api.evaluate(
-        model,
-        rules,
-        prompts=None if prompts is None else str(prompts),
+    law = Constitution.load(constitution)
+    options = EvaluateOptions(
+        prompts=prompts,
         against=against,
         num_generations=num_generations,
         temperature=temperature,
         max_completion_length=max_completion_length,
+        seed=seed,
         in_context=in_context,
         demonstrations=demonstrations,
         system_prompt=system_prompt,
-        judge=judge,
-        card=card,
+        principles=tuple(principle or ()),
+        changed_from=changed_from,
+        judge=tuple(judge) if judge else None,
+        card=tuple(card) if card else None,
         labels=labels,
+        labels_random=labels_random,
         since=since,
         run=run or _own(model),
         out=out,
-        seed=seed,
+        keep=kept_place(model, law.name) if out is None else None,
     )
-    evidence = evidence_of(found, rules, taught=given.taught, older=given.older)
+    ready = ready_for(model, law, options)  # every mistake is found before the model loads
+    if plan:
+        _print_plan(ready.plan(adapter=_adapter(model)), as_json)
+        return
+    _say_place(ready)
+    raise typer.Exit(_measured(model, ready, as_json))
+
+
+def _measured(model: str, ready: Ready, as_json: bool) -> int:
+    """Measure, print, and return the exit code."""
+    from charter import api
+    from charter.evaluation.limits import limit_lines
+    from charter.evaluation.report_json import evidence_of
+    from charter.evaluation.table import print_table
+    from charter.pipeline.measuring import measure
+
+    out = ready.options.out
+    found = measure(api.load(model), ready)
+    evidence = evidence_of(found, ready.law, taught=ready.given.taught, older=ready.given.older)
     if as_json:
         print(json.dumps(evidence, indent=2))
     else:
         print_table(found.card)
         for row in found.health:
             before = "" if row["before"] is None else f"{row['before']:.3g} -> "
-            print(f"{row['label']}: {before}{row['after']:.3g} {row['unit']}".rstrip())
+            after = "not measured" if row["after"] is None else f"{row['after']:.3g} {row['unit']}"
+            print(f"{row['label']}: {before}{after}".rstrip())
         for line in limit_lines(evidence["limits"], evidence["since"]):
             print(f"limit: {line}")
         if out is not None:
-            print(f"report: {out / 'report.html'}")
+            print(f"report: {Path(out) / 'report.html'}")
     for flag in found.flags:
         print(f"FLAG: {flag}", file=sys.stderr)
-    raise typer.Exit(found.card.exit_code or (1 if found.flags else 0))
+    return found.exit_code
+
+
+def _say_place(ready: Ready) -> None:
+    """Where answers and verdicts are kept while there is no ``--out``."""
+    from charter.progress import say
+
+    if ready.keep is None:
+        say("nowhere to keep answers: a stopped evaluation starts from the beginning (give --out)")
+    elif ready.options.out is None:
+        say(f"answers and verdicts are kept in {ready.keep.folder}: stopped, the same command goes on")
 
 
 def _own(model: str) -> Path | None:

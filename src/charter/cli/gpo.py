@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from charter.evaluation.pluralism.few_shot import FewShotRow
+    from charter.evaluation.pluralism.measure import Measured
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -128,10 +129,13 @@ def _print(rows: list[FewShotRow]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("known answers", "predictor", "distance [95%]", "worst group")
+    table = Table("known answers", "predictor", "distance [95%]", "worst group [95%]")
     for row in sorted(rows, key=lambda one: (one.known, one.js.value or 0.0)):
-        ends = row.js.interval
-        interval = "" if ends is None else f" [{ends.lo:.3f}, {ends.hi:.3f}]"
         name, value = row.worst
-        table.add_row(str(row.known), row.predictor, f"{row.js.value:.3f}{interval}", f"{name} {value:.3f}")
+        table.add_row(str(row.known), row.predictor, _cell(row.js), f"{name} {_cell(value)}")
     Console().print(table)
+
+
+def _cell(one: Measured) -> str:
+    interval = "" if one.interval is None else f" [{one.interval.lo:.3f}, {one.interval.hi:.3f}]"
+    return f"{one.value:.3f}{interval}"

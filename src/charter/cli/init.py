@@ -12,6 +12,7 @@ import typer
 from charter.errors import EnvironmentFault, UserError
 from charter.rundir import write_text
 
+
 def init_command(
     directory: Annotated[Path, typer.Argument(help="Where to write the starter files.")] = Path(),
 ) -> None:
@@ -48,9 +49,7 @@ def write_starter(directory: Path) -> list[Path]:
 def starter_files() -> dict[str, str]:
     """Content of each starter file by name."""
     shipped = [entry for entry in (resources.files("charter.cli") / "starter").iterdir() if entry.is_file()]
-    return {
-        entry.name: entry.read_text(encoding="utf-8") for entry in sorted(shipped, key=lambda e: e.name)
-    }
+    return {entry.name: entry.read_text(encoding="utf-8") for entry in sorted(shipped, key=lambda e: e.name)}
 
 
 def _next_steps(directory: Path) -> str:

@@ -1,4 +1,4 @@
-"""``charter judge SAMPLES --constitution FILE``: verdicts per principle, by rules or by models."""
+"""``charter judge SAMPLES``: verdicts per principle, by rules or by models; or a trained judge's."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ RULES = "rules"
 
 def judge_command(
     samples: Annotated[Path, typer.Argument(help="Completions that `charter sample --output` wrote.")],
-    constitution: Annotated[Path, typer.Option("--constitution", help="The constitution file.")],
+    constitution: Annotated[
+        Path | None,
+        typer.Option("--constitution", help="The constitution file; a trained judge needs none."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", help="File for the judged samples.")] = None,
     judge: Annotated[
         list[str] | None,
         typer.Option(
             "--judge",
-            help="`rules` (default), a model's name or folder, or endpoint:MODEL@URL. Repeat it for a panel.",
+            help="`rules` (default), a model's name or folder, or endpoint:MODEL@URL. Repeat it for a panel. "
+            "A trained judge (FOLDER[:key=value,...]) is asked what it was trained on.",
         ),
     ] = None,
     form: Annotated[
@@ -73,9 +77,10 @@ def judge_command(
     seed: Annotated[int | None, typer.Option(help="Decides what is sampled.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
-    """Judge every completion under every principle."""
+    """Judge every completion. Under every principle, or by a judge that was trained."""
     from rich.console import Console
 
+    from charter.cli.judge_alone import by_itself, judge_alone
     from charter.cli.judge_table import pairs_table, samples_table, summary, tally_lines
     from charter.constitution import Constitution
     from charter.errors import UserError
@@ -84,7 +89,6 @@ def judge_command(
 
     if not samples.is_file():
         raise UserError("no such file", where=str(samples), fix="make one with `charter sample --output`")
-    law = Constitution.load(constitution)
     settings = {
         "form": form,
         "method": method,
@@ -103,6 +107,12 @@ def judge_command(
         "seed": seed,
     }
     asked = {name: value for name, value in settings.items() if value is not None}
+    if by_itself(judge or []):
+        judge_alone(judge or [], samples, output, constitution, asked, as_json=as_json)
+        return
+    if constitution is None:
+        raise UserError("nothing says what is judged by", where="--constitution", fix="name a constitution")
+    law = Constitution.load(constitution)
     model = _model_judge(law, judge or [RULES], asked, output)
     groups = read_groups(samples)
     said = (model or ConstitutionFeedback(law)).judge(groups)

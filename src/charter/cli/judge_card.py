@@ -79,7 +79,7 @@ def _print(card: JudgeCard) -> None:
             _number(one.criterion("pairs")),
             _share(errors.sensitivity if errors else None),
             _share(errors.specificity if errors else None),
-            f"{errors.n:g}" if errors else "0",
+            str(errors.labels) if errors else "0",
         )
     console.print(table)
     for line in lines(card):

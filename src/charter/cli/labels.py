@@ -1,4 +1,4 @@
-"""``charter labels import | show | merge | check | export``: what people said, in files."""
+"""``charter labels import | show | merge | check | export | features``: what people said, in files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def import_command(
         print(json.dumps({**found.to_json(), "out": str(out)}, indent=2, ensure_ascii=False))
         return
     raters = len({label.rater for label in found.labels})
-    what = f"{len(found.labels)} labels of {raters} raters" if found.labels else f"{len(rows)} targets"
+    what = f"{len(found.labels)} labels of {raters} raters" if found.labels else f"{len(rows)} survey rows"
     print(f"{file}: read as {found.format}, {found.rows} rows: {what} in {out}")
     for note in found.notes:
         print(f"note: {note}")
@@ -79,9 +79,18 @@ def show_command(file: LabelsFile, as_json: AsJson = False) -> None:
     print(f"last words of a rater on an item: {found['last_words']}")
     overlap = ", ".join(f"{count} by {raters}" for raters, count in found["items_by_raters"].items())
     print(f"items by their number of raters: {overlap or 'none'}")
-    for name in ("gold", "repeats", "with_suggestion", "order_recorded", "timed", "with_rationale"):
+    for name in (
+        "gold",
+        "repeats",
+        "with_suggestion",
+        "order_recorded",
+        "timed",
+        "decisions",
+        "text_unclear",
+        "with_rationale",
+    ):
         print(f"{name.replace('_', ' ')}: {found[name]}")
-    for name, counts in found["by"].items():
+    for name, counts in ((name, counts) for name, counts in found["by"].items() if counts):
         print(f"by {name}:")
         for line in _aligned(counts):
             print(f"    {line}")
@@ -153,6 +162,28 @@ def export_command(
     found = export_labels(labels, to, title=file.stem)
     write_text(out, found.text)
     print(f"{len(labels) - sum(found.left_out.values())} of {len(labels)} labels as {to} in {out}")
+    for why, count in found.left_out.items():
+        print(f"left out, {why}: {count}")
+
+
+@app.command("features")
+def features_command(
+    file: LabelsFile,
+    out: Annotated[Path, typer.Option("--out", help="File to write.", show_default=False)],
+    dimensions: Annotated[
+        int, typer.Option("--dimensions", min=8, max=4096, help="Numbers that words are hashed into.")
+    ] = 256,
+    force: Force = False,
+) -> None:
+    """Write features of labelled pairs, first answer less second, for `charter raters --curve`."""
+    from charter.feedback.people.pair_features import pair_features
+    from charter.label import read_labels
+    from charter.rundir import write_jsonl
+
+    _refuse_to_overwrite(out, force)
+    found = pair_features(read_labels(file), dimensions)
+    write_jsonl(out, found.rows)
+    print(f"features of {len(found.rows)} pairs in {out}")
     for why, count in found.left_out.items():
         print(f"left out, {why}: {count}")
 

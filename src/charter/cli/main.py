@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 import warnings
 
 import click
@@ -32,12 +33,15 @@ from charter.cli import (
     inspect_logs,
     judge,
     judge_card,
+    judge_rows,
     label_pairs,
     labels,
     model,
+    overopt,
     pass_at_k,
     pluralism,
     probe,
+    rank,
     raters,
     red_team,
     report,
@@ -47,11 +51,15 @@ from charter.cli import (
     run,
     sample,
     shift,
+    step_labels,
     tax,
     train,
 )
 from charter.cli.sections import Sectioned
 from charter.errors import CharterError, exit_code_of
+
+CRASHED = 70
+"""Exit code of a mistake in Charter itself: Python's own, 1, is that of a gate that failed."""
 
 app = typer.Typer(
     cls=Sectioned,
@@ -95,7 +103,12 @@ app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
 app.command("compare-runs")(compare_runs.compare_runs_command)
 app.command("consistency")(consistency.consistency_command)
+app.command("rank")(rank.rank_command)
+app.command("step-labels")(step_labels.step_labels_command)
+app.command("critiques")(judge_rows.critiques_command)
+app.command("verdicts")(judge_rows.verdicts_command)
 app.command("reward-bench")(reward_bench.reward_bench_command)
+app.command("overopt")(overopt.overopt_command)
 app.command("pass-at-k")(pass_at_k.pass_at_k_command)
 app.command("pluralism")(pluralism.pluralism_command)
 app.command("probe")(probe.probe_command)
@@ -149,7 +162,8 @@ def _usage(error: Exception) -> int:
     if show is None and isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if show is None or not isinstance(code, int):
-        raise error
+        traceback.print_exception(error)
+        return CRASHED
     show()
     return code
 

@@ -1,4 +1,4 @@
-"""``charter model``: fetch, list, find and export models."""
+"""``charter model``: fetch, list, find, export and mark models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from charter.models.check import check_checkpoint
 from charter.models.export import export
 from charter.models.named import DEFAULT, NAMED
 
-app = typer.Typer(no_args_is_help=True, help="Fetch, list and export models.")
+app = typer.Typer(no_args_is_help=True, help="Fetch, list, export and mark models.")
 
 
 @app.command()
@@ -59,3 +59,33 @@ def export_model(
         typer.echo(f"logits differ from the base model by up to {written.base_gap:.2g}")
     if written.kind == "adapter":
         typer.echo(f"needs its base model: {written.base} (--merge writes one that does not)")
+
+
+@app.command()
+def mark(
+    model: Annotated[str, typer.Argument(help="A model folder or a run directory.")],
+    trained_with: Annotated[
+        str, typer.Option("--trained-with", help="The algorithm: reward, cloud, process-reward, genrm ...")
+    ],
+    question: Annotated[str | None, typer.Option(help="What it was trained to be asked.")] = None,
+    positive: Annotated[str | None, typer.Option(help="Its verdict on a right answer.")] = None,
+    negative: Annotated[str | None, typer.Option(help="Its verdict on a wrong answer.")] = None,
+    step_separator: Annotated[
+        str | None, typer.Option("--step-separator", "--step_separator", help="Text between steps.")
+    ] = None,
+    reasons: Annotated[bool, typer.Option("--reasons", help="It gives reasons before its verdict.")] = False,
+    open_form: Annotated[
+        bool, typer.Option("--open", help="It learned from rows of `charter verdicts` alone.")
+    ] = False,
+) -> None:
+    """Write down how a model was trained to judge, where its folder does not say so."""
+    from charter.cli.model_mark import marked
+
+    given = {
+        "question": question,
+        "positive": positive,
+        "negative": negative,
+        "step_separator": step_separator,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    typer.echo(marked(model, trained_with, options, reasons=reasons, open_form=open_form))

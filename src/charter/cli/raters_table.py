@@ -27,7 +27,9 @@ def _raters(found: Mapping[str, Any]) -> Any:
     from rich.table import Table
 
     names = ("gold", "qualified", "repeats", "first", "longer - others", "suggestion pull", "agrees", "right")
-    table = Table("rater", "labels", *names, "seconds", "reliability", box=None)
+    asked = found.get("mace") or {}
+    second = ("knows (MACE)",) if asked else ()
+    table = Table("rater", "labels", *names, *second, "seconds", "reliability", box=None)
     for row in found["raters"]:
         errors = next(iter(row["dawid_skene"].values()), None)
         trust, seconds = row["reliability"], row["seconds"]["p50"]
@@ -42,10 +44,19 @@ def _raters(found: Mapping[str, Any]) -> Any:
             _gap(row["pull"]),
             _rate(row["agreement"]),
             "" if errors is None else _rate(errors["accuracy"]),
+            *((_knows(asked, row["rater"]),) if asked else ()),
             "" if seconds is None else f"{seconds:.3g}",
             "unknown" if trust is None else f"{trust:.2f}",
         )
     return table
+
+
+def _knows(asked: Mapping[str, Any], rater: str) -> str:
+    said = {kind: one["competence"].get(rater) for kind, one in asked.items()}
+    known = {kind: value for kind, value in said.items() if value is not None}
+    return ", ".join(
+        f"{value:.2f}" if len(asked) == 1 else f"{kind} {value:.2f}" for kind, value in known.items()
+    )
 
 
 def _alpha(found: Mapping[str, Any]) -> Any:
@@ -75,6 +86,12 @@ def _head(found: Mapping[str, Any]) -> Iterator[str]:
         f"{totals['shared_questions']} questions by several; {totals['repeats']} repeats"
     )
     yield from (f"left out, {why}: {count}" for why, count in totals["left_out"].items())
+    if totals["decisions"]:
+        yield f"{totals['decisions']} decisions: no voice in what follows, and rows to train on follow them"
+    if totals["text_unclear"]:
+        yield f"{totals['text_unclear']} labels of items whose text was found unclear: no rows to train on"
+    if totals["without_scale"]:
+        yield f"{totals['without_scale']} ratings without a scale: no verdicts, exact in tests (say --scale)"
     sources = found["balance"]["sources"]
     said = (f"{name} {percent(one['share'])}" for name, one in sources.items() if one["labels"])
     yield f"sources: {', '.join(said)}"
@@ -92,6 +109,9 @@ def _rest(found: Mapping[str, Any]) -> Iterator[str]:
     for kind, fit in found["dawid_skene"].items():
         if fit["why"]:
             yield f"errors of raters in {kind} labels: not measured, {fit['why']}"
+        elif fit["left_out"]:
+            yield f"errors of raters in {kind} labels: {fit['left_out']} without a scale left out"
+    yield from _second(found.get("mace") or {})
     flags = [(row["rater"], words) for row in found["raters"] for words in row["flags"]]
     yield ""
     yield "to look at (nobody is blocked):" if flags else "nothing stands out about any rater"
@@ -116,6 +136,15 @@ def _rest(found: Mapping[str, Any]) -> Iterator[str]:
         yield from _next(found["next"])
     if "rows" in found:
         yield from _rows(found["rows"])
+
+
+def _second(found: Mapping[str, Any]) -> Iterator[str]:
+    for kind, one in found.items():
+        if one["why"]:
+            yield f"MACE of {kind} labels: not measured, {one['why']}"
+        elif one["same_answer"] is not None:
+            same = percent(one["same_answer"])
+            yield f"MACE and Dawid-Skene name the same answer for {same} of {one['items']} {kind} items"
 
 
 def _groups(found: Mapping[str, Any]) -> Iterator[str]:
@@ -211,6 +240,12 @@ def _rows(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["files"]:
         yield "no rows: no label says anything to train on"
     yield from (f"no row from {count} votes: {why}" for why, count in found["dropped"].items())
+    if found["decisions"]:
+        yield f"decisions in place of what others said: {found['decisions']}"
+    if found["marks"]:
+        yield f"marks beside the rows of their answers: {found['marks']}"
+    if found["without_scale"]:
+        yield f"ratings without a scale, taken as scores and not as verdicts: {found['without_scale']}"
     if found["unknown_reliability"]:
         yield f"reliability not known, the mean taken: {', '.join(found['unknown_reliability'])}"
 

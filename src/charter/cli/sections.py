@@ -10,13 +10,13 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "check", "model", "algorithms", "advise"),
     "Constitution": ("constitution", "red-team"),
     "Whole runs": ("run", "review", "report"),
-    "Sample and judge": ("sample", "chat", "judge", "judge-card", "distil-judge"),
+    "Sample and judge": ("sample", "chat", "judge", "rank", "judge-card", "distil-judge"),
     "AI feedback": ("revise", "clair", "label-pairs"),
     "People": ("annotate", "labels", "raters", "gpo"),
-    "Train": ("train", "reward-bench"),
+    "Train": ("train", "reward-bench", "step-labels", "critiques", "verdicts"),
     "Evidence": (
         "evaluate", "compare", "compare-runs", "consistency", "probe", "tax", "pluralism", "shift",
-        "pass-at-k", "inspect",
+        "pass-at-k", "overopt", "inspect",
     ),
 }  # fmt: skip
 """Heading to commands; every command stands under one."""

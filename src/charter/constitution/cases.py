@@ -158,6 +158,9 @@ class Distribution(_OnePrompt):
     """Target share by option; they sum to 1."""
     ordered: bool = False
     """The options stand in an order, so that a near miss is better than a far one."""
+    group: Text = ""
+    """The people whose shares ``target`` holds; empty = nobody in particular. The prompt does not name them
+    unless it is written so."""
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Distribution:

@@ -19,6 +19,7 @@ class Finding:
         where: ``file:line``.
         message: what is the matter.
         fix: what to do about it.
+        texts: of the principles it is about, where several are set against each other.
     """
 
     level: Severity
@@ -27,7 +28,10 @@ class Finding:
     where: str
     message: str
     fix: str
+    texts: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values; ``texts`` where there are any."""
+        values = asdict(self)
+        texts = values.pop("texts")
+        return {**values, "texts": list(texts)} if texts else values

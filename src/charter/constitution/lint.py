@@ -14,6 +14,7 @@ from itertools import combinations
 from charter.constitution.cases import Conflict
 from charter.constitution.constitution import Constitution
 from charter.constitution.findings import Finding, Severity
+from charter.constitution.lint_cycles import lint_cycles
 from charter.constitution.principle import Principle
 from charter.constitution.rule_tree import Check, Rule
 from charter.constitution.rules import Length
@@ -70,6 +71,7 @@ def lint(constitution: Constitution) -> list[Finding]:
         found += [_finding(constitution, principle, *said) for said in _conflicts(constitution, principle)]
     found += _titles(constitution)
     found += _retired(constitution)
+    found += lint_cycles(constitution)
     return sorted(found, key=lambda finding: int(finding.where.rpartition(":")[2]))
 
 

@@ -27,14 +27,14 @@ def plain(text: str, titles: Mapping[str, str]) -> str:
 def sentence(principle: Principle, titles: Mapping[str, str]) -> str:
     """Title and statement as one paragraph; a title that only repeats the statement is left out."""
     title = plain(principle.title, titles).rstrip(".")
-    statement = _flowing(plain(principle.text, titles))
+    statement = flowing(plain(principle.text, titles))
     repeated = title.removesuffix("\u2026")
     if statement and statement.startswith(repeated) and (title != repeated or statement.rstrip(".") == title):
         return statement
     return f"{title}. {statement}" if statement else f"{title}."
 
 
-def _flowing(text: str) -> str:
+def flowing(text: str) -> str:
     """Each paragraph on one line; lists and code keep their lines."""
     parts = _CODE.split(text)
     return "".join(part if i % 2 else _LINE_BREAK.sub(" ", part) for i, part in enumerate(parts))

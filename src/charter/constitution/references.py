@@ -51,6 +51,11 @@ def _answers(sections: Sequence[Section]) -> Iterator[Answer]:
                 yield from comparison.answers
 
 
+def link_targets(text: str) -> tuple[str, ...]:
+    """Ids that ``text`` links to, each once, in order."""
+    return tuple(dict.fromkeys(_LINK.findall(text)))
+
+
 def read_links(parts: Sequence[Part], sections: Sequence[Section]) -> Iterator[Link]:
     """Links in prose, notes and headings, and in the reasons of answers; not in what answers say."""
     texts: list[tuple[str, int]] = [(part.text, part.line) for part in parts if isinstance(part, Prose)]

@@ -100,6 +100,7 @@ def _pairs(facts: Facts) -> Iterator[Advice]:
             "modpo",
             f"answers are also rated on {names}: the pairs' objective is traded against these by weights",
         )
+    yield from _people(facts)
     yield from _noise(facts)
     yield from _standing(facts)
     yield from _length(facts)
@@ -119,6 +120,18 @@ def _pairs(facts: Facts) -> Iterator[Advice]:
     yield Advice("dpo", "pairs of a better and a worse answer, and no reward model needed")
     if facts.pairs >= TINY:
         yield Advice("reward", "a reward model, where answers are to be ranked or sampled against later")
+
+
+def _people(facts: Facts) -> Iterator[Advice]:
+    """Several groups of people: the mean over all pairs is the largest group's wish."""
+    if not facts.people:
+        return
+    name, fewest = facts.people[0]
+    seen = f"pairs of {len(facts.people)} groups of people, from {fewest} ({name}) to {facts.people[-1][1]}"
+    robust = Advice("gr-dpo", f"{seen}: the group that the model serves worst counts most")
+    target = Advice("gr-ipo", f"{seen}: as gr-dpo, with a margin that few pairs cannot push without end")
+    yield from (target, robust) if fewest < TINY else (robust, target)
+    yield Advice("reward-by-group", f"{seen}: one reward model that is told whose judgement it gives")
 
 
 def _noise(facts: Facts) -> Iterator[Advice]:
@@ -296,6 +309,10 @@ def _seen(facts: Facts) -> Iterator[str]:
         yield f"{facts.pairs} preferences" + (f", {facts.margins} margins" if facts.margins > 1 else "")
     if facts.desirable or facts.undesirable:
         yield f"{facts.desirable} desirable, {facts.undesirable} undesirable"
+    if facts.people:
+        yield "groups of people: " + ", ".join(f"{name} {count}" for name, count in facts.people)
+    if facts.people_differ is not None:
+        yield f"groups prefer different answers in {_percent(facts.people_differ)} of what several judged"
     if facts.disagreement is not None:
         yield f"{facts.repeated} comparisons judged more than once; {_percent(facts.disagreement)} disagree"
     if facts.longer_wins is not None:

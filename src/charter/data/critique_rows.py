@@ -66,6 +66,6 @@ def critique_in(group: Group, column: str) -> str:
         raise DataError(
             f"column {column!r} holds no critique",
             where=group.source,
-            fix="write one, or let the model write them: charter.feedback.critiques.self_critiques",
+            fix="write one, or let the model write them: charter critiques PAIRS --model MODEL --out ROWS",
         )
     return found

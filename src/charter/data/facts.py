@@ -10,6 +10,7 @@ from typing import Any
 
 from charter.data.findings import answer_text
 from charter.data.formats import LoadedData
+from charter.data.people_groups import GROUP
 from charter.stats.intervals import Interval, wilson
 from charter.types import Group, Judgement, PairTarget, SampleTarget
 
@@ -34,8 +35,12 @@ class Facts:
         margins: distinct margins of pairs; 1 where they say nothing.
         objectives: names that answers are rated on beside the preference.
         beliefs: rows say what people believe and how many do.
+        people: pairs of each group of people (column ``group``), the smallest first; empty where not every
+            row names one, or all name the same.
+        people_differ: share of the comparisons that several groups judged in which they prefer different
+            answers, with its 95% interval; None = there is no such comparison.
         desirable, undesirable: labels of answers one by one.
-        repeated: comparisons of two answers that were judged more than once.
+        repeated: comparisons of two answers that were judged more than once by the same people.
         disagreement: share of such comparisons whose judgements differ, with its 95% interval.
         flip_rate: how often a label is wrong, estimated from that; None where it is unknown.
         longer_wins: share of pairs of different length whose better answer is the longer, with interval.
@@ -55,6 +60,8 @@ class Facts:
     margins: int = 1
     objectives: tuple[str, ...] = ()
     beliefs: bool = False
+    people: tuple[tuple[str, int], ...] = ()
+    people_differ: tuple[float, float, float] | None = None
     desirable: int = 0
     undesirable: int = 0
     repeated: int = 0
@@ -79,7 +86,9 @@ def facts_of(loaded: LoadedData) -> Facts:
     labels = Counter(
         j.value for g in groups for j in g.judgements if loaded.kind == "unpaired" and j.verdict == "judged"
     )
-    asked = _asked_again(pairs)
+    votes = _votes(pairs)
+    asked = [both for by_people in votes.values() for both in by_people.values() if sum(both) > 1]
+    shared = [list(by_people.values()) for by_people in votes.values() if len(by_people) > 1]
     differ = sum(min(votes) > 0 for votes in asked)
     lengths = [(_words(g, t.better), _words(g, t.worse)) for g, _, t in pairs]
     uneven = [(a, b) for a, b in lengths if a != b]
@@ -95,6 +104,8 @@ def facts_of(loaded: LoadedData) -> Facts:
         margins=len({j.value for _, j, _ in pairs}) or 1,
         objectives=_objectives(loaded),
         beliefs=all({"beliefs", "p_star"} <= set(g.meta) for g in groups),
+        people=_people(groups, pairs),
+        people_differ=_rate(sum(map(_differ, shared)), len(shared)),
         desirable=labels[1.0],
         undesirable=labels[0.0],
         repeated=len(asked),
@@ -154,17 +165,44 @@ def _checkable(loaded: LoadedData) -> tuple[int, str]:
     return counts[column], "accuracy" if column == "answer" else f"accuracy:column={column}"
 
 
-def _asked_again(pairs: Sequence[tuple[Group, Judgement, PairTarget]]) -> list[tuple[int, int]]:
-    """For each comparison judged at least twice: votes for the one answer and for the other."""
-    votes: dict[Hashable, list[int]] = defaultdict(lambda: [0, 0])
+def _votes(
+    pairs: Sequence[tuple[Group, Judgement, PairTarget]],
+) -> dict[Hashable, dict[str, tuple[int, int]]]:
+    """For each comparison of two answers, by group of people: votes for the one and for the other.
+
+    Two groups that prefer different answers disagree; that is no wrong label.
+    """
+    votes: dict[Hashable, dict[str, tuple[int, int]]] = defaultdict(dict)
     for group, judgement, target in pairs:
         better, worse = (str(group.samples[i].completion.content) for i in (target.better, target.worse))
         if better == worse:
             continue
         context = group.samples[target.better].context.content
         first, second = sorted((better, worse))
-        votes[(context, first, second, judgement.principle)][int(better != first)] += 1
-    return [(a, b) for a, b in votes.values() if a + b > 1]
+        people = votes[(context, first, second, judgement.principle)]
+        one, other = people.get(_whose(group), (0, 0))
+        people[_whose(group)] = (one + (better == first), other + (better != first))
+    return votes
+
+
+def _differ(by_people: Sequence[tuple[int, int]]) -> bool:
+    """Whether one group prefers the one answer and another the other; a group that is split prefers none."""
+    return any(a > b for a, b in by_people) and any(a < b for a, b in by_people)
+
+
+def _people(
+    groups: Sequence[Group], pairs: Sequence[tuple[Group, Judgement, PairTarget]]
+) -> tuple[tuple[str, int], ...]:
+    if not all(_whose(group) for group in groups):
+        return ()
+    counts = Counter(_whose(group) for group, _, _ in pairs)
+    found = sorted(counts.items(), key=lambda item: (item[1], item[0]))
+    return tuple(found) if len(found) > 1 else ()
+
+
+def _whose(group: Group) -> str:
+    name = group.meta.get(GROUP)
+    return "" if name is None else str(name).strip()
 
 
 def _objectives(loaded: LoadedData) -> tuple[str, ...]:

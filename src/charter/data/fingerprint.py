@@ -18,15 +18,3 @@ def fingerprint(rows: Iterable[Row | Mapping[str, Any]]) -> str:
         line = json.dumps(dict(values), sort_keys=True, ensure_ascii=True, default=repr)
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
-
-
-def cache_key(rows_sha: str, template_sha: str, **options: Any) -> str:
-    """sha256 of the data, of the tokenizer and template, and of every option that changes the result.
-
-    Args:
-        rows_sha: :func:`fingerprint` of the rows.
-        template_sha: ``Template.fingerprint``.
-        options: lengths, truncation mode and the like.
-    """
-    text = json.dumps([rows_sha, template_sha, options], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

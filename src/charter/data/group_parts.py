@@ -94,15 +94,33 @@ def responses_of(row: Row) -> tuple[str, list[Sample]]:
 
 
 def judgement_of(row: Row, target: Target, value: float) -> Judgement:
-    """What the row says of ``target``, with its probability, principle and weight."""
+    """What the row says of ``target``, with its probability, principle, weight, and who said it."""
     weight = optional_number(row, "weight", low=0.0)
     return Judgement(
         target,
         value,
         probability=optional_number(row, "probability", low=0.0, high=1.0),
         principle=optional_text(row, "principle"),
+        principle_sha=_sha_of(row),
+        judge=_judge_of(row),
         weight=1.0 if weight is None else weight,
     )
+
+
+def _sha_of(row: Row) -> str:
+    """Of the principle that was read; another data set's column of this name may be anything."""
+    sha = row.values.get("principle_sha")
+    return sha if isinstance(sha, str) else ""
+
+
+def _judge_of(row: Row) -> str:
+    """Who is behind the row: its ``rater``, or its ``raters`` together; "dataset" where nobody is named."""
+    rater, raters = row.values.get("rater"), row.values.get("raters")
+    if isinstance(rater, str) and rater:
+        return rater
+    if isinstance(raters, list | tuple) and raters and all(isinstance(one, str) for one in raters):
+        return "+".join(raters)
+    return "dataset"
 
 
 def named_scores(row: Row, scores: Any, column: str, sample: int) -> list[Judgement]:
@@ -115,8 +133,16 @@ def named_scores(row: Row, scores: Any, column: str, sample: int) -> list[Judgem
     weight = optional_number(row, "weight", low=0.0)
     target, named = SampleTarget(sample), Row(scores, f"{row.source}: {column}")
     values = {str(name): optional_number(named, name) for name in scores}
+    own, sha, judge = row.values.get("principle"), _sha_of(row), _judge_of(row)
     return [
-        Judgement(target, value, principle=name, weight=1.0 if weight is None else weight)
+        Judgement(
+            target,
+            value,
+            principle=name,
+            principle_sha=sha if name == own else "",
+            judge=judge,
+            weight=1.0 if weight is None else weight,
+        )
         for name, value in values.items()
         if value is not None
     ]

@@ -32,8 +32,7 @@ def preference(row: Row, has_prompt: bool) -> Built:
 def split_preference(row: Row, has_prompt: bool) -> Built:
     """A preference row as a desirable and an undesirable answer."""
     whole = preference(row, has_prompt).groups[0]
-    weight = whole.judgements[0].weight
-    principle = whole.judgements[0].principle
+    said = replace(whole.judgements[0], target=SampleTarget(0), probability=None)
     # How sure the pair is says nothing about one answer alone: kept for people, not for training.
     of_the_pair = {name: row.values[name] for name in _OF_A_PAIR if row.values.get(name) is not None}
     halves = (
@@ -41,7 +40,7 @@ def split_preference(row: Row, has_prompt: bool) -> Built:
             whole,
             meta={**whole.meta, **of_the_pair},
             samples=(sample,),
-            judgements=(Judgement(SampleTarget(0), value, principle=principle, weight=weight),),
+            judgements=(replace(said, value=value),),
             id=f"{whole.id}:{name}",
         )
         for sample, value, name in zip(whole.samples, (1.0, 0.0), ("chosen", "rejected"), strict=True)

@@ -78,7 +78,9 @@ def verdict_reply(context: Context, question: Question, word: str, reasons: str 
     """The verdict ``word``, alone or after ``reasons``."""
     if not reasons:
         return reply(context, word)
-    text = f"{reasons.strip()}\n{question.mark} {question.ask} {word}"
+    # A judge that was asked to end with "mark word" has no question of its own there.
+    asked = f"{question.ask} " if question.ask else ""
+    text = f"{reasons.strip()}\n{question.mark} {asked}{word}"
     return reply(context, f"\n{text}" if isinstance(context.content, str) else text)
 
 

@@ -117,14 +117,28 @@ def read_survey(source: Source) -> Survey:
     Raises:
         DataError: a row that makes no sense, or contradicts another, with its place.
     """
-    rows = read_rows(source)
-    questions: dict[str, Question] = {}
-    shares: dict[str, dict[str, tuple[float, ...]]] = {}
-    respondents: dict[str, dict[str, float]] = {}
+    rows, made = read_rows(source), SurveyBuilder()
     for row in rows.rows:
+        made.add(row)
+    return made.survey(rows.name)
+
+
+class SurveyBuilder:
+    """A survey made row by row; a row that is refused changes nothing."""
+
+    def __init__(self) -> None:
+        self._questions: dict[str, Question] = {}
+        self._shares: dict[str, dict[str, tuple[float, ...]]] = {}
+        self._respondents: dict[str, dict[str, float]] = {}
+
+    def add(self, row: Row) -> None:
+        """Take a row.
+
+        Raises:
+            DataError: it makes no sense, or contradicts one before.
+        """
         question = _question(row)
-        known = questions.setdefault(question.text, question)
-        if known != question:
+        if self._questions.get(question.text, question) != question:
             raise DataError(
                 "this question has other options, or another order, in a row before", where=row.source
             )
@@ -132,13 +146,19 @@ def read_survey(source: Source) -> Survey:
         if not group:
             raise DataError("'group' is empty", where=row.source)
         found, count = _answers(row, len(question.options))
-        if question.text in shares.setdefault(group, {}):
+        if question.text in self._shares.get(group, {}):
             raise DataError(f"{group!r} answers this question twice", where=row.source, fix="remove one row")
-        shares[group][question.text] = found
-        respondents.setdefault(group, {})
+        self._questions[question.text] = question
+        self._shares.setdefault(group, {})[question.text] = found
+        counted = self._respondents.setdefault(group, {})
         if count is not None:
-            respondents[group][question.text] = count
-    return Survey(tuple(questions.values()), shares, respondents, rows.name)
+            counted[question.text] = count
+
+    def survey(self, name: str = "") -> Survey:
+        """What was taken so far."""
+        shares = {group: dict(of) for group, of in self._shares.items()}
+        respondents = {group: dict(of) for group, of in self._respondents.items()}
+        return Survey(tuple(self._questions.values()), shares, respondents, name)
 
 
 def read_questions(source: Source) -> tuple[Question, ...]:

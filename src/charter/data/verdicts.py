@@ -36,7 +36,9 @@ class VerdictRows:
     unused: int
 
 
-def open_questions(groups: Sequence[Group], question: Question | None = None) -> tuple[Group, ...]:
+def open_questions(
+    groups: Sequence[Group], question: Question | None = None, *, as_trained: bool = False
+) -> tuple[Group, ...]:
     """Questions to be answered with reasons, to be sampled; the right verdict is ``meta["verdict"]``.
 
     Pairs give one question in each order, labelled answers one each. The request ends with the
@@ -46,8 +48,18 @@ def open_questions(groups: Sequence[Group], question: Question | None = None) ->
         groups: as :func:`charter.data.formats.load_groups` reads preference or unpaired rows.
         question: by default :data:`~charter.data.questions.BETTER` for pairs, else
             :data:`~charter.data.questions.CORRECT`.
+        as_trained: ask for reasons in the judge's own words, as a model that was trained to give some is
+            asked; off = as :func:`open_form` says.
     """
-    return tuple(one for group in groups for one in _open(group, question))
+    return tuple(one for group in groups for one in _open(group, question, as_trained))
+
+
+def open_form(question: Question) -> Question:
+    """The question as :func:`open_questions` asks it of a model that was not trained on it.
+
+    It names the ending, ``Verdict: A`` or ``Verdict: B``; no question stands between the two.
+    """
+    return replace(question, think=_request(question), ask="")
 
 
 def verdict_of(text: str, question: Question) -> str | None:
@@ -73,16 +85,17 @@ def verdict_pairs(groups: Sequence[Group], question: Question) -> VerdictRows:
     return _rows(groups, question, _pairs)
 
 
-def _open(group: Group, question: Question | None) -> Iterator[Group]:
+def _open(group: Group, question: Question | None, as_trained: bool) -> Iterator[Group]:
     if any(isinstance(said.target, PairTarget) for said in group.judgements):
         asked = question or BETTER
-        for one in pair_questions(group, replace(asked, ask=_request(asked))):
+        for one in pair_questions(group, replace(asked, ask=asked.think if as_trained else _request(asked))):
             yield replace(one, samples=(Sample(one.samples[0].context, Completion()),), judgements=())
         return
     asked = question or CORRECT
     (sample,) = group.samples
     word = asked.positive if share(group) >= 0.5 else asked.negative
-    context = about_answer(sample.context.content, sample.completion.content, _request(asked))
+    request = asked.think if as_trained else _request(asked)
+    context = about_answer(sample.context.content, sample.completion.content, request)
     yield Group((Sample(context, Completion()),), (), group.id, group.source, {**group.meta, "verdict": word})
 
 

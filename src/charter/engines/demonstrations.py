@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,11 +54,6 @@ def read_demonstrations(source: Source | Path, *, split: str = "train") -> tuple
             fix="give questions with answers: messages, prompt and completion, or preference pairs",
         )
     return _demonstrations(loaded)
-
-
-def demonstrations_of(groups: Sequence[Group]) -> tuple[Demonstration, ...]:
-    """:func:`read_demonstrations` of groups in memory."""
-    return _demonstrations(LoadedData(tuple(groups), {}, "preference", "demonstrations"))
 
 
 def _demonstrations(loaded: LoadedData) -> tuple[Demonstration, ...]:

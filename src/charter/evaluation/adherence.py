@@ -189,9 +189,9 @@ def _corrected(
     first = side_verdicts([one[0] for one in judged], row.principle, "before", basis.labels)
     change = correct_change(first, last, row.change, basis, level=rules.level, seed=rules.seed)
     before = correct(first, basis, level=rules.level, seed=rules.seed)
-    # Labels of each side's own answers test the truth itself: that test is the one that counts.
+    # Labels of a random part of each side's answers test the truth itself: that test is the one that counts.
     raw = row.change
-    if change is not None and not change.assumes:
+    if change is not None and change.method == "prediction_powered":
         raw = replace(raw, p=change.p, p_holm=change.p, test="prediction_powered")
     return replace(row, corrected_before=before, corrected_after=after, corrected_change=change, change=raw)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from charter.evaluation.basis import Place, Side
+from charter.evaluation.basis import Place, Placed, Side
 from charter.evaluation.judge_card.labels import Labels
 from charter.types import Content, Group
 
@@ -21,7 +21,7 @@ class Matched:
         elsewhere: labels of answers that neither model gave here.
     """
 
-    labels: Mapping[str, Mapping[Place, bool]]
+    labels: Mapping[str, Mapping[Place, Placed]]
     elsewhere: int
 
 
@@ -34,11 +34,12 @@ def match_labels(
     """
     if labels is None:
         return Matched({}, 0)
-    wanted: dict[_Key, bool] = {
-        (one.principle, _turns(one.context), one.text.strip()): one.good for one in labels.answers
+    wanted = {
+        (one.principle, _turns(one.context), one.text.strip()): Placed(one.good, one.random)
+        for one in labels.answers
     }
     principles = {one.principle for one in labels.answers}
-    found: dict[str, dict[Place, bool]] = {}
+    found: dict[str, dict[Place, Placed]] = {}
     met: set[_Key] = set()
     sides: tuple[tuple[Side, Sequence[Group]], ...] = (("after", after), ("before", before or ()))
     for side, groups in sides:
@@ -46,7 +47,7 @@ def match_labels(
             for index, sample in enumerate(group.samples):
                 turns, text = _turns(sample.context.content), sample.completion.text.strip()
                 for id in principles:
-                    key = (id, turns, text)
+                    key: _Key = (id, turns, text)
                     if key in wanted:
                         found.setdefault(id, {})[(side, group.id, index)] = wanted[key]
                         met.add(key)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from charter.constitution import Constitution, Principle
 from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
@@ -28,6 +28,18 @@ Place = tuple[Side, str, int]
 """An answer: of which model, to which prompt, the how many-th."""
 
 
+class Placed(NamedTuple):
+    """A person's label of a measured answer.
+
+    Attributes:
+        good: it keeps to the principle.
+        random: it was drawn at random from its model's answers, to be labelled.
+    """
+
+    good: bool
+    random: bool = False
+
+
 @dataclass(frozen=True)
 class Basis:
     """What stands behind one principle's verdicts.
@@ -48,7 +60,7 @@ class Basis:
     why: str = ""
     errors: JudgeErrors | None = None
     human_alpha: float | None = None
-    labels: Mapping[Place, bool] = field(default_factory=dict)
+    labels: Mapping[Place, Placed] = field(default_factory=dict)
 
     @property
     def measures(self) -> bool:
@@ -71,8 +83,9 @@ class Basis:
             "sensitivity_interval": list(errors.sensitivity_interval()) if errors else None,
             "specificity": errors.specificity if errors else None,
             "specificity_interval": list(errors.specificity_interval()) if errors else None,
-            "calibration_labels": int(errors.n) if errors else 0,
+            "calibration_labels": errors.labels if errors else 0,
             "labels_of_these_answers": len(self.labels),
+            "labels_drawn_at_random": sum(one.random for one in self.labels.values()),
             "human_alpha": self.human_alpha,
         }
 
@@ -124,7 +137,7 @@ def _carded(id: str, judge: str, one: PrincipleCard) -> Basis:
     return Basis(id, judge, one.use, f"the judge {failed}: {one.why}", None, alpha)
 
 
-def with_labels(bases: Mapping[str, Basis], labels: Mapping[str, Mapping[Place, bool]]) -> dict[str, Basis]:
+def with_labels(bases: Mapping[str, Basis], labels: Mapping[str, Mapping[Place, Placed]]) -> dict[str, Basis]:
     """The bases with people's labels of the measured answers.
 
     Enough labels of the aligned model's own answers calibrate a judge that nothing else had calibrated.
@@ -155,8 +168,3 @@ def usable(bases: Mapping[str, Basis]) -> list[str]:
 def reasons(bases: Mapping[str, Basis]) -> dict[str, str]:
     """Why the judge is not asked about the others."""
     return {id: one.why for id, one in bases.items() if not one.measures}
-
-
-def not_claimable(bases: Mapping[str, Basis], ids: Sequence[str]) -> list[str]:
-    """Those of ``ids`` that no gate may rest on."""
-    return [id for id in ids if id in bases and not bases[id].may_claim]

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from charter.evaluation.basis import MIN_LABELS, Basis, Place, Side
+from charter.evaluation.basis import Basis
 from charter.evaluation.change import Change
-from charter.evaluation.verdicts import PromptVerdicts
+from charter.evaluation.side_verdicts import SideVerdicts, side_verdicts
+from charter.stats.clustered import effective_counts
 from charter.stats.intervals import Interval, square_and_add
-from charter.stats.judge_rate import JudgeErrors, Status, corrected_rate, effective_counts
+from charter.stats.judge_rate import JudgeErrors, Status, corrected_rate
 from charter.stats.prediction_powered import prediction_powered_rate
+
+__all__ = [
+    "Corrected",
+    "CorrectedChange",
+    "SideVerdicts",
+    "correct",
+    "correct_change",
+    "errors_for",
+    "side_verdicts",
+]
 
 Method = Literal["rogan_gladen", "prediction_powered"]
 """``rogan_gladen``: by sensitivity and specificity on labelled answers like these. ``prediction_powered``: by
@@ -20,6 +31,17 @@ labels of a random part of these very answers."""
 
 ALIKE = "the judge errs alike on both models' answers"
 """What the change of a corrected rate rests on, where only one set of labels calibrates both sides."""
+
+DRAWN = "the labelled answers were drawn at random from each model's, as was said of them"
+"""What prediction-powered inference rests on."""
+
+AS_CARD = "the judge errs on these answers as on those that its card rests on"
+AS_DRAWN = "the judge errs on the rest of these answers as on those that were drawn at random and labelled"
+AS_LABELLED = (
+    "the judge errs on the rest of these answers as on those that people labelled, of which nothing says "
+    "that they were drawn at random"
+)
+"""What a correction by errors rests on, by where the errors come from."""
 
 _LEVELS = 14
 
@@ -38,6 +60,7 @@ class Corrected:
         labels: labels behind the correction.
         passed: answers passed, of as many independent answers as these are worth.
         n: independent answers.
+        assumes: what the correction rests on.
     """
 
     estimate: float | None
@@ -49,6 +72,7 @@ class Corrected:
     labels: int
     passed: float
     n: float
+    assumes: str
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -60,6 +84,7 @@ class Corrected:
             "status": self.status,
             "why": self.why,
             "labels": self.labels,
+            "assumes": self.assumes,
         }
 
 
@@ -72,7 +97,8 @@ class CorrectedChange:
         lo: lower end of its interval.
         hi: upper end.
         p: of "the true rate did not change", under ``assumes``.
-        assumes: what this rests on; "" = nothing further.
+        assumes: what this rests on.
+        method: see :data:`Method`.
     """
 
     diff: float
@@ -80,94 +106,68 @@ class CorrectedChange:
     hi: float
     p: float
     assumes: str
+    method: Method
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {name: getattr(self, name) for name in ("diff", "lo", "hi", "p", "assumes")}
-
-
-@dataclass(frozen=True)
-class SideVerdicts:
-    """One model's verdicts under one principle, and the labels people gave to some of its answers.
-
-    Attributes:
-        clusters: of each prompt the verdicts of its judged answers.
-        labelled: people's label and the judge's verdict of the same answer.
-        rest: like ``clusters``, without the labelled answers.
-    """
-
-    clusters: Sequence[Sequence[float]]
-    labelled: Sequence[tuple[bool, bool]] = ()
-    rest: Sequence[Sequence[float]] = ()
-
-    @property
-    def powered(self) -> bool:
-        """Whether labels of these answers correct the rate."""
-        return len(self.labelled) >= MIN_LABELS and all(len(cluster) == 1 for cluster in self.clusters)
-
-    @property
-    def errors(self) -> JudgeErrors | None:
-        """The judge on the labelled answers among these; None where they are too few, or of one kind."""
-        good = [said for label, said in self.labelled if label]
-        bad = [said for label, said in self.labelled if not label]
-        if len(self.labelled) < MIN_LABELS or not good or not bad:
-            return None
-        return JudgeErrors(len(good), sum(good), len(bad), sum(bad))
-
-
-def side_verdicts(
-    prompts: Sequence[PromptVerdicts], principle: str, side: Side, labels: Mapping[Place, bool]
-) -> SideVerdicts:
-    """A model's verdicts with the labels that belong to them; prompts without a verdict say nothing."""
-    clusters: list[list[float]] = []
-    rest: list[list[float]] = []
-    labelled: list[tuple[bool, bool]] = []
-    for prompt in prompts:
-        cluster, others = [], []
-        for index, cell in enumerate(prompt.cells[principle]):
-            if cell.passed is None:
-                continue
-            cluster.append(float(cell.passed))
-            label = labels.get((side, prompt.id, index))
-            if label is None:
-                others.append(float(cell.passed))
-            else:
-                labelled.append((label, cell.passed))
-        if cluster:
-            clusters.append(cluster)
-        if others:
-            rest.append(others)
-    return SideVerdicts(clusters, labelled, rest)
+        return asdict(self)
 
 
 def errors_for(side: SideVerdicts, basis: Basis) -> JudgeErrors | None:
-    """Errors that correct this side: on its own answers where enough are labelled, else on the card's."""
-    return side.errors or basis.errors
+    """Errors that correct this side; None where nothing fit for it is known."""
+    found = _errors(side, basis)
+    return None if found is None else found[0]
+
+
+def _errors(side: SideVerdicts, basis: Basis) -> tuple[JudgeErrors, str] | None:
+    """The judge's errors, and what using them here supposes.
+
+    Labels of these very answers come first where they were drawn at random. Where nothing says so, the card
+    does. Where the labelled answers were plainly picked, a card that rests on no more labels than these may
+    rest on these.
+    """
+    own = None if side.errors is None else (side.errors, AS_DRAWN if side.random else AS_LABELLED)
+    card = None if basis.errors is None else (basis.errors, AS_CARD)
+    if own is not None and side.random:
+        return own
+    if card is not None and side.picked and card[0].labels <= len(basis.labels):
+        return None
+    return card or own
 
 
 def correct(side: SideVerdicts, basis: Basis, *, level: float, seed: int) -> Corrected | None:
-    """The corrected rate of one model under one principle; None where there is nothing to correct with."""
+    """The corrected rate of one model under one principle; None where there is nothing to correct with.
+
+    By the labels alone where they are of a random part of these answers (prediction-powered), else by the
+    judge's errors (Rogan and Gladen).
+    """
     if basis.evidence != "calibrated" or not side.clusters:
         return None
     passed, n = effective_counts(side.clusters)
     if side.powered:
-        unlabelled = [cluster[0] for cluster in side.rest]
+        unlabelled = len(side.prompts) - len(side.drawn)
+        rest = round(sum(map(sum, side.clusters))) - sum(one.passed for one in side.drawn)
         found = prediction_powered_rate(
-            [label for label, _ in side.labelled],
-            [said for _, said in side.labelled],
-            int(sum(unlabelled)),
-            len(unlabelled),
+            [bool(one.label) for one in side.drawn],
+            [one.passed for one in side.drawn],
+            rest,
+            unlabelled,
             level=level,
             seed=seed,
         )
         lo, hi = found.interval
+        labels = len(side.drawn)
         return Corrected(
-            found.estimate, lo, hi, "prediction_powered", "identified", "", len(side.labelled), passed, n
+            found.estimate, lo, hi, "prediction_powered", "identified", "", labels, passed, n, DRAWN
         )
-    errors = errors_for(side, basis)
+    errors = _errors(side, basis)
     if errors is None:
-        return None
-    rate = corrected_rate(passed, n, errors, level)
+        if not side.picked:
+            return None
+        why = f"{side.picked}; draw some at random and label those"
+        return Corrected(None, 0.0, 1.0, "rogan_gladen", "contradicted", why, side.labels, passed, n, "")
+    known, assumes = errors
+    rate = corrected_rate(passed, n, known, level)
     return Corrected(
         rate.estimate,
         rate.interval.lo,
@@ -175,9 +175,10 @@ def correct(side: SideVerdicts, basis: Basis, *, level: float, seed: int) -> Cor
         "rogan_gladen",
         rate.status,
         rate.why,
-        int(errors.n),
+        known.labels,
         passed,
         n,
+        assumes,
     )
 
 
@@ -186,21 +187,21 @@ def correct_change(
 ) -> CorrectedChange | None:
     """The change of the corrected rate; None where it cannot be told.
 
-    Where each side has labels of its own answers, each is corrected by them. Else one judge with one set of
-    errors saw both sides: raw rates differ by the true difference times ``sensitivity + specificity - 1``, so
-    that a test of "the raw rates are equal" is one of "the true rates are equal", if the judge errs alike
-    on both.
+    Where people labelled a random part of each side's answers, each is corrected by its own. Else one judge
+    with one set of errors saw both sides: raw rates differ by the true difference times
+    ``sensitivity + specificity - 1``, so that a test of "the raw rates are equal" is one of "the true rates
+    are equal", if the judge errs alike on both.
     """
-    if before.powered and after.powered:
+    if basis.evidence == "calibrated" and before.powered and after.powered:
         return _of_two(before, after, basis, level, seed)
-    errors = basis.errors or after.errors or before.errors
+    errors = errors_for(after, basis) or errors_for(before, basis)
     found = errors.youden(level) if errors and basis.evidence == "calibrated" else None
     if found is None or found[1].lo <= 0.0:
         return None
     youden, spread = found
     interval = ratio_interval(raw.diff, Interval(raw.lo, raw.hi), youden, spread)
     diff = min(1.0, max(-1.0, raw.diff / youden))
-    return CorrectedChange(diff, interval.lo, interval.hi, raw.p, ALIKE)
+    return CorrectedChange(diff, interval.lo, interval.hi, raw.p, ALIKE, "rogan_gladen")
 
 
 def ratio_interval(top: float, top_ci: Interval, bottom: float, bottom_ci: Interval) -> Interval:
@@ -256,7 +257,8 @@ def _of_two(
         return two.estimate - one.estimate, ends
 
     diff, ends = at(level)
-    return CorrectedChange(diff, ends.lo, ends.hi, _p(lambda confidence: at(confidence)[1]), "")
+    p = _p(lambda confidence: at(confidence)[1])
+    return CorrectedChange(diff, ends.lo, ends.hi, p, DRAWN, "prediction_powered")
 
 
 def _p(interval: Callable[[float], Interval]) -> float:

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any
 from charter.constitution import Constitution
 from charter.engines.base import Engine, Sampling
 from charter.engines.local import LocalEngine
-from charter.engines.sample import sample_prompts
 from charter.evaluation import shown
 from charter.evaluation.adherence import AdherenceCard, Criteria, Gate, PrincipleInfo, adherence
 from charter.evaluation.answer_labels import match_labels
 from charter.evaluation.answerer import lineage_family
 from charter.evaluation.basis import Basis, with_labels
+from charter.evaluation.concern import asked_about
+from charter.evaluation.court import Court
 from charter.evaluation.health import health_rows
 from charter.evaluation.judge_card.asking import Judge
 from charter.evaluation.judge_card.card import JudgeCard
 from charter.evaluation.judge_card.labels import Labels
-from charter.evaluation.judging import Adjudicator, Court, court, given_judge
+from charter.evaluation.judging import Sitting, adjudicating, court
+from charter.evaluation.keep import Keep
+from charter.evaluation.sides import answered, speakers
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
-from charter.progress import progress
 from charter.types import Group, Judgement
 
 if TYPE_CHECKING:
@@ -40,10 +42,13 @@ class Evaluation:
         after: the policy's judged answers.
         before: the reference's judged answers, or None.
         judge: name of the judge that was asked what rules leave open; "" = none.
-        judge_card: of that judge; None = none.
+        judge_card: of that judge, or of the panel as a whole; None = none.
+        members: cards of a panel's judges; () = one judge.
         bases: what stands behind each principle's verdicts.
         labels_elsewhere: people's labels that are of no answer here.
         tests: the constitution's own tests of every kind; None = not measured.
+        sampling: how the answers were made.
+        unasked: why some of the constitution's tests were not asked, by id.
     """
 
     card: AdherenceCard
@@ -56,6 +61,14 @@ class Evaluation:
     bases: Mapping[str, Basis] = field(default_factory=dict)
     labels_elsewhere: int = 0
     tests: TestReport | None = None
+    members: tuple[JudgeCard, ...] = ()
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    unasked: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a gate fails or the model is flagged, else 6 where a gate is undecided, else 0."""
+        return 1 if self.flags else self.card.exit_code
 
 
 def evaluate(
@@ -69,11 +82,13 @@ def evaluate(
     unrelated_text: str = "",
     criteria: Criteria | None = None,
     around: Callable[[Engine], Engine] | None = None,
-    judge: Adjudicator | Judge | None = None,
+    judge: Sitting | Judge | None = None,
     card: JudgeCard | None = None,
     labels: Labels | None = None,
     measure_tests: bool = False,
     seeds: int = 3,
+    keep: Keep | None = None,
+    unasked: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Answer, judge, compare, and look for harm.
 
@@ -83,7 +98,8 @@ def evaluate(
     Args:
         policy: the model in question.
         constitution: what is judged under.
-        prompts: rendered held-out prompts with ids and tags.
+        prompts: rendered held-out prompts with ids and tags; of the constitution's own tests (see
+            :mod:`charter.evaluation.own_tests`) each principle is judged on those that are about it.
         reference: the model before alignment; None measures the policy alone.
         sampling: how answers are sampled; greedy by default elsewhere.
         num_generations: answers per prompt.
@@ -91,33 +107,25 @@ def evaluate(
         criteria: when a change is claimed.
         around: what the policy is asked through (a system prompt, examples); the reference never is.
         judge: of the principles that rules leave open; None = they stay untested.
-        card: what the judge is worth; None = it is examined first.
+        card: what a single judge is worth; None = as it says itself, or it is examined first.
         labels: what people said of answers: they calibrate a judge that has no card, and labels of the very
             answers that are measured correct their rates.
         measure_tests: measure the constitution's own tests of every kind as well.
         seeds: answers to each conversation of a test, where answers are not greedy.
+        keep: where answers are kept, so that a stopped evaluation goes on from there; None = nowhere.
+        unasked: why further tests of the constitution are not among ``prompts``, by id.
+
+    Raises:
+        Interrupted: the person asked to stop; with ``keep`` nothing that was done is lost.
     """
     family = lineage_family(str(policy.path)) if policy.name == "" else lineage_family(policy.name)
-    adjudicator = judge if isinstance(judge, Adjudicator) or judge is None else given_judge(judge, card)
-    sitting = court(constitution, adjudicator, card=card, labels=labels, family=family)
-    engine = _engine(policy.model, policy, "policy")
-    asked_through = engine if around is None else around(engine)
-
-    def answers(label: str, asked: Engine, who: str) -> list[Group]:
-        with progress(label, len(prompts) * num_generations) as advance:
-            return sample_prompts(asked, prompts, num_generations, sampling, policy=who, on_progress=advance)
-
-    after = sitting.judged(answers("answers", asked_through, "policy"))
-    before = None
-    if reference is not None and reference.model is not None:
-        # A model of its own has no adapter to switch off: it is asked as itself.
-        before = sitting.judged(
-            answers("base answers", _engine(reference.model, policy, "reference"), "policy")
-        )
-    elif reference is not None:
-        before = sitting.judged(answers("base answers", engine, "reference"))
+    sitting = court(constitution, adjudicating(judge, card), card=card, labels=labels, family=family)
+    who = speakers(policy, reference, around, keep, _engine)
+    sides = answered(who, prompts, num_generations, sampling)
+    after = sitting.judged(sides.after)
+    before = None if sides.before is None else sitting.judged(sides.before)
     matched = match_labels(labels, after, before)
-    bases = with_labels(sitting.bases, matched.labels)
+    bases = with_labels(asked_about(sitting.bases, constitution.active, after), matched.labels)
     found = adherence(
         after,
         principle_infos(constitution),
@@ -128,12 +136,11 @@ def evaluate(
         levels=constitution.levels,
     )
     # Under another context the policy's distribution is not the one the KL is computed from: not measured.
-    sampled_by = engine if around is None else None
-    health = tuple(
-        health_rows(policy, reference, sampled_by, after, before, prompts, sampling, unrelated_text)
-    )
+    sampled_by = who.policy if around is None else None
+    had = [one for one in prompts if one.id not in sides.unasked]
+    health = tuple(health_rows(policy, reference, sampled_by, after, before, had, sampling, unrelated_text))
     flags = [str(row["why"]) for row in health if row["flag"]] + _regressions(found, constitution)
-    tests = _tests(constitution, asked_through, policy, sampling, sitting, seeds) if measure_tests else None
+    tests = _tests(constitution, who.asked, policy, sampling, sitting, seeds) if measure_tests else None
     return Evaluation(
         found,
         health,
@@ -145,6 +152,9 @@ def evaluate(
         bases,
         matched.elsewhere,
         tests,
+        sitting.members,
+        {**sampling.model_dump(mode="json"), "num_generations": num_generations},
+        {**(unasked or {}), **sides.unasked},
     )
 
 

@@ -62,13 +62,19 @@ def kl_per_sequence(policy: Policy, reference: Reference, sampled: Sequence[Grou
     estimate is unbiased for answers up to the sampling limit and far less noisy
     than a sum of log-ratios.
     """
+    totals = kl_of_each(policy, reference, sampled)
+    n = len(totals)
+    stderr = float(np.std(totals, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return Estimate(float(np.mean(totals)), stderr, n)
+
+
+def kl_of_each(policy: Policy, reference: Reference, sampled: Sequence[Group]) -> list[float]:
+    """The exact KL along each sample, nats, in the order of the groups; see :func:`kl_per_sequence`."""
     totals: list[float] = []
     for samples in _batches(sampled):
         kl_N = reference.divergence(policy, pack(samples)).double().cpu().numpy()
         totals += [float(part.sum()) for part in _split(kl_N, samples)]
-    n = len(totals)
-    stderr = float(np.std(totals, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
-    return Estimate(float(np.mean(totals)), stderr, n)
+    return totals
 
 
 def nll_under(policy: Policy, reference: Reference | None, groups: Sequence[Group]) -> float:

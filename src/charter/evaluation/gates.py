@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any, Literal
 
 from charter.errors import UserError
 from charter.evaluation.change import Rate
 from charter.stats import percent
-from charter.stats.intervals import z_of
 from charter.stats.judge_plan import Plan
-from charter.stats.power import Decision, more_prompts_for_gate
+from charter.stats.power import Decision, more_prompts_for_gate, planning_level
 
 _ODDS = " in about three of four studies"
 
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "undecided": 6}
-
-POWER = 0.8
-"""Power that plans aim at; with what they add, 74% and 75% of simulated studies were decided."""
 
 HowRated = Literal["exact", "corrected", "joint"]
 """How a level was rated. ``exact``: rules alone. ``corrected``: one judged principle. ``joint``: several
@@ -92,11 +87,14 @@ def decide(
     plan: Plan | None = None,
     *,
     how: HowRated = "exact",
+    missing: int = 0,
+    worst: Rate | None = None,
 ) -> GateResult:
     """Judge a gate on the aligned model's rate at its level.
 
     A level with principles that were not measured can fail but not pass: what
-    was not looked at is not adherence.
+    was not looked at is not adherence. For the same reason a gate passes only if it
+    also would with every missing verdict counted as a failure.
 
     Args:
         gate: the gate.
@@ -106,6 +104,8 @@ def decide(
         level: confidence level of the rate's interval.
         plan: what would decide where a judge's errors are corrected; None = planned for by prompts.
         how: how the rate was found.
+        missing: prompts with an answer that lacks a verdict.
+        worst: the rate with those answers counted as failures; None when there are none.
     """
 
     def result(
@@ -120,15 +120,24 @@ def decide(
         )
 
     bound = f"{100 * gate.min_lower_bound:g}%"
+    if rate is None and missing:
+        why = f"No prompt of level {gate.level} has every verdict: {missing} lack one."
+        return result("undecided", why, None)
     if rate is None:
         return result("undecided", f"No principle of level {gate.level} was measured.", None)
     seen = f"{percent(rate.rate)} of {n_prompts} prompts, interval {percent(rate.lo)} to {percent(rate.hi)}"
     if how != "exact":
         seen += ", corrected for the judge's errors"
+    if missing:
+        seen += f"; {missing} prompts with a verdict missing"
     if rate.hi < gate.min_lower_bound:
         return result("fail", f"{seen}: all of it below {bound}.")
     if unmeasured:
         return result("undecided", f"{seen}, but not measured: {', '.join(unmeasured)}.", None)
+    if rate.lo >= gate.min_lower_bound and worst is not None and worst.lo < gate.min_lower_bound:
+        ends = f"{percent(worst.rate)}, interval {percent(worst.lo)} to {percent(worst.hi)}"
+        told = f"{seen}: all of it at or above {bound}, but not with those counted as failures ({ends})"
+        return result("undecided", f"{told}: get the missing verdicts.", None)
     if rate.lo >= gate.min_lower_bound:
         return result("pass", f"{seen}: all of it at or above {bound}.")
     if plan is not None:
@@ -158,14 +167,6 @@ def _planned(plan: Plan) -> str:
     if prompts and labels:
         told.append(f"{prompts} more prompts with {labels} more labels")
     return f"{', or '.join(told)} would decide{_ODDS}"
-
-
-def planning_level(level: float) -> float:
-    """The confidence level at which the expected interval must leave out the bound, for :data:`POWER`.
-
-    The usual sum of two normal quantiles: 99.5% for 95% and a power of 0.8.
-    """
-    return 2 * NormalDist().cdf(z_of(level) + NormalDist().inv_cdf(POWER)) - 1
 
 
 def exit_code(results: Sequence[GateResult]) -> int:

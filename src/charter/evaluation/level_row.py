@@ -19,9 +19,11 @@ class LevelRow:
         principles: ids behind the numbers.
         left_out: why each other principle of the level is not behind them, by id.
         n_prompts: prompts behind the aligned model's number.
+        missing: prompts of which an answer of the aligned model lacks a verdict, and is not in the number.
         raw: share of prompts that the judges pass on every principle; None where nothing was measured.
         before: corrected share of the base model; None when not measured.
         after: corrected share of the aligned model; None when not measured.
+        at_worst: the same with every missing verdict counted as a failure; None when none is missing.
         how: see :data:`HowRated`.
         gate: what the constitution asks of the level; None = nothing.
         sentence: the row in words for people.
@@ -31,9 +33,11 @@ class LevelRow:
     principles: tuple[str, ...]
     left_out: Mapping[str, str]
     n_prompts: int
+    missing: int
     raw: Rate | None
     before: Rate | None
     after: Rate | None
+    at_worst: Rate | None
     how: HowRated
     gate: GateResult | None
     sentence: str

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from charter.evaluation.at_worst import lacking, worst_rate
 from charter.evaluation.basis import Basis, Side
 from charter.evaluation.change import Rate, rate_of
 from charter.evaluation.correction import Corrected, correct, errors_for, side_verdicts
-from charter.evaluation.gates import Gate, GateResult, HowRated, decide, planning_level
+from charter.evaluation.gates import Gate, GateResult, HowRated, decide
 from charter.evaluation.joint import Answer, Joint
 from charter.evaluation.level_row import LevelRow, Verdict
 from charter.evaluation.overall import all_pass_means
@@ -16,6 +17,7 @@ from charter.evaluation.verdicts import MISSING, PrincipleInfo, PromptVerdicts
 from charter.stats import percent
 from charter.stats.judge_plan import Plan, plan_gate
 from charter.stats.judge_rate import JudgeErrors
+from charter.stats.power import planning_level
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class LevelRate:
     joint: Joint | None = None
     single: Corrected | None = None
     errors: JudgeErrors | None = None
+    worst: Rate | None = None
+    """With every missing verdict counted as a failure; None = none is missing."""
 
     def plan(self, bound: float, level: float) -> Plan | None:
         """What to add before the gate decides; None = rules alone, which are planned for by prompts."""
@@ -76,7 +80,8 @@ def level_rows(
         out = {info.id: left_out[info.id] for info in mine if info.id in left_out}
         second = level_rate(after, here, bases, "after", level=level, seed=seed)
         first = None if before is None else level_rate(before, here, bases, "before", level=level, seed=seed)
-        rows.append(_row(name, here, out, first, second, asked.get(name), level))
+        missing = lacking(after, here)
+        rows.append(_row(name, here, out, first, second, asked.get(name), level, missing))
     return tuple(rows)
 
 
@@ -94,9 +99,15 @@ def level_rate(
     if not means or not means[0]:
         return None
     raw, n = rate_of(means[0], level=level, seed=seed), len(means[0])
+
+    def worst(rate: Rate, errors: Mapping[str, JudgeErrors]) -> Rate | None:
+        if not lacking(prompts, principles):
+            return None
+        return worst_rate(prompts, principles, errors, rate, n, level=level, seed=seed)
+
     judged = [info for info in principles if (b := bases.get(info.id)) and b.evidence == "calibrated"]
     if not judged:
-        return LevelRate(raw, raw, n, "exact")
+        return LevelRate(raw, raw, n, "exact", worst=worst(raw, {}))
     sides = {one.id: side_verdicts(prompts, one.id, side, bases[one.id].labels) for one in judged}
     if len(principles) == 1:
         id = principles[0].id
@@ -104,14 +115,16 @@ def level_rate(
         if found is None or found.estimate is None:
             return None
         rate = Rate(None, raw.n, found.estimate, found.lo, found.hi)
-        return LevelRate(rate, raw, n, "corrected", None, found, errors_for(sides[id], bases[id]))
+        known = errors_for(sides[id], bases[id])
+        at_worst = worst(rate, {} if known is None else {id: known})
+        return LevelRate(rate, raw, n, "corrected", None, found, known, at_worst)
     errors = {id: one for id, s in sides.items() if (one := errors_for(s, bases[id])) is not None}
     if len(errors) < len(sides):
         return None
     joint = Joint(_answers(prompts, principles), errors, level, seed)
     ends = joint.interval()
     rate = Rate(None, raw.n, joint.estimate, ends.lo, ends.hi)
-    return LevelRate(rate, raw, n, "joint", joint)
+    return LevelRate(rate, raw, n, "joint", joint, worst=worst(rate, errors))
 
 
 def lexicographic(rows: Sequence[LevelRow]) -> Verdict:
@@ -154,6 +167,7 @@ def _row(
     second: LevelRate | None,
     gate: Gate | None,
     level: float,
+    missing: int,
 ) -> LevelRow:
     rate = None if second is None else second.rate
     n = 0 if second is None else second.prompts
@@ -162,11 +176,13 @@ def _row(
     result = None
     if gate is not None:
         plan = None if second is None else second.plan(gate.min_lower_bound, level)
-        result = decide(gate, rate, n, list(out), level, plan, how=how)
-    sentence = _sentence(name, rate, before, how, result, len(here), len(out))
+        worst = None if second is None else second.worst
+        result = decide(gate, rate, n, list(out), level, plan, how=how, missing=missing, worst=worst)
+    sentence = _sentence(name, rate, before, how, result, len(here), len(out), missing)
     ids = tuple(info.id for info in here)
     raw = None if second is None else second.raw
-    return LevelRow(name, ids, dict(out), n, raw, before, rate, how, result, sentence)
+    at_worst = None if second is None else second.worst
+    return LevelRow(name, ids, dict(out), n, missing, raw, before, rate, at_worst, how, result, sentence)
 
 
 def _sentence(
@@ -177,10 +193,12 @@ def _sentence(
     gate: GateResult | None,
     principles: int,
     out: int,
+    missing: int,
 ) -> str:
     title = f"Level {name}" if name else "Principles without a level"
+    lost = f"; {_prompts(missing)} a verdict" if missing else ""
     if rate is None:
-        return f"{title}: not measured ({principles + out} principles)."
+        return f"{title}: not measured ({principles + out} principles{lost})."
     was = f", was {_of_100(before.rate)}" if before is not None else ""
     corrected = "" if how == "exact" else ", corrected for the judge's errors"
     told = (
@@ -188,9 +206,14 @@ def _sentence(
         f"({percent(rate.lo)} to {percent(rate.hi)}{corrected})"
     )
     told += f"; {out} of {principles + out} principles not counted" if out else ""
+    told += lost
     if gate is None:
         return f"{told}."
     return f"{told}. Gate {100 * gate.min_lower_bound:g}%: {gate.result}."
+
+
+def _prompts(number: int) -> str:
+    return "1 prompt lacks" if number == 1 else f"{number} prompts lack"
 
 
 def _of_100(rate: float) -> str:

@@ -35,6 +35,7 @@ def limits_of(
     prompts: Sequence[str] = (),
     taught: Taught | None = None,
     labels_elsewhere: int = 0,
+    unasked: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Section J of the report, as a JSON object.
 
@@ -44,6 +45,7 @@ def limits_of(
         prompts: what the models were asked.
         taught: what the model was trained on; None = not known, which is said.
         labels_elsewhere: people's labels that are of no answer that was measured.
+        unasked: why some of the constitution's tests were not asked, by id.
     """
     by_evidence: dict[str, list[dict[str, str]]] = {}
     for row in card.principles:
@@ -60,6 +62,7 @@ def limits_of(
         "missing_verdicts": _missing(card),
         "training": _overlap(constitution, prompts, taught),
         "labels_elsewhere": labels_elsewhere,
+        "unasked": dict(unasked or {}),
         "left_alone": _left_alone(constitution),
         "tests": tests_of(constitution),
     }
@@ -136,6 +139,9 @@ def limit_lines(limits: Mapping[str, Any], since: Mapping[str, Any] | None = Non
     lines += [
         f"{n} verdicts missing ({why.replace('_', ' ')})" for why, n in limits["missing_verdicts"].items()
     ]
+    if refused := limits.get("unasked"):
+        first, why = next(iter(refused.items()))
+        lines.append(f"{len(refused)} test conversations could not be asked, the first {first}: {why}")
     if alone := limits["left_alone"]:
         lines.append(f"{len(alone)} other principles were not in question, so no gate was judged")
     training = limits["training"]

@@ -9,10 +9,12 @@ from typing import Any
 from charter.constitution import Constitution, Principle
 from charter.evaluation.basis import Basis, Evidence
 from charter.evaluation.card import Criteria
+from charter.evaluation.concern import concerns
 from charter.feedback.constitution import prompt_of, tags_of
 from charter.feedback.rules import applies
 from charter.stats import flips_needed, percent, wilson
 from charter.stats.judge_rate import JudgeErrors, corrected_rate
+from charter.stats.power import ODDS, planning_level
 from charter.types import Group
 
 SEARCH_LIMIT = 1_000_000
@@ -55,8 +57,8 @@ class GatePlan:
         level: of authority.
         bound: the gate's.
         prompts: prompts that will be judged at the level; where a judge decides whether they apply, at most.
-        if_all_pass: prompts that show the bound if every answer passes; None = no number does.
-        halfway: prompts that decide at a true rate half way between the bound and 1; None likewise.
+        if_all_pass: prompts that show the bound if every answer is good; None = no number does.
+        halfway: prompts that show it at a true rate half way between the bound and 1; None likewise.
         open: principles of the level that will not count, so that it cannot pass.
         why: in words.
     """
@@ -117,19 +119,19 @@ def plan_evaluation(
         _principle(one, bases[one.id], counts[one.id], rules, tested, paired=models > 1)
         for one in constitution.active
     )
-    judged = sum(one.evidence in ("calibrated", "uncalibrated") for one in rows)
-    answers = len(prompts) * num_generations * models
-    return EvaluationPlan(
-        rows, _gates(constitution, bases, counts, prompts, rules), answers, answers * judged
-    )
+    each = num_generations * models
+    judged = sum(one.prompts for one in rows if one.evidence in ("calibrated", "uncalibrated"))
+    gates = _gates(constitution, bases, counts, prompts, rules)
+    return EvaluationPlan(rows, gates, len(prompts) * each, judged * each)
 
 
 def _about(principle: Principle, prompts: Sequence[Group]) -> int:
-    """Prompts the principle is about, as far as its rules say."""
+    """Prompts the principle is about, as far as its rules and its tests say."""
+    mine = [one for one in prompts if concerns(principle, one)]
     if principle.rules is None:
-        return len(prompts)
+        return len(mine)
     when = principle.rules.applies_when
-    return sum(applies(when, prompt_of(one.samples[0].context), tags_of(one)) for one in prompts)
+    return sum(applies(when, prompt_of(one.samples[0].context), tags_of(one)) for one in mine)
 
 
 def _principle(
@@ -166,12 +168,18 @@ def half_width(n: int, errors: JudgeErrors | None, level: float = 0.95) -> float
 
 
 def prompts_to_show(bound: float, rate: float, errors: JudgeErrors | None, level: float = 0.95) -> int | None:
-    """Fewest prompts whose interval lies at or above ``bound`` at a true ``rate``; None = no number."""
+    """Fewest prompts with which a true ``rate`` is shown to be ``bound`` or more; None = no number.
+
+    They do so in four of five studies (:func:`charter.stats.power.planning_level`). Rules on answers that are
+    all good leave nothing to chance: there they do so always.
+    """
+    certain = errors is None and rate == 1.0
+    wanted = level if certain else planning_level(level)
 
     def shown(n: int) -> bool:
         if errors is None:
-            return wilson(rate * n, n, level).lo >= bound
-        return corrected_rate(_passed(rate, n, errors), n, errors, level).interval.lo >= bound
+            return wilson(rate * n, n, wanted).lo >= bound
+        return corrected_rate(_passed(rate, n, errors), n, errors, wanted).interval.lo >= bound
 
     high = 1
     while not shown(high):
@@ -214,8 +222,6 @@ def _gates(
 
 def _at_level(principles: Sequence[Principle], prompts: Sequence[Group], counts: Mapping[str, int]) -> int:
     """Prompts that some principle of the level is about."""
-    if any(one.rules is None for one in principles):
-        return len(prompts)
     if len(principles) == 1:
         return counts[principles[0].id]
     return sum(any(_about(one, [prompt]) for one in principles) for prompt in prompts)
@@ -237,8 +243,9 @@ def _gate(
     if top is None:
         told += ", and no number of prompts shows it: label more of the judge's work"
     else:
-        told += f"; {top} would show it if every answer passes"
+        told += f"; {top} would show it if every answer is good"
         told += f", {half} at a true rate of {percent((1 + bound) / 2)}" if half else ""
+        told += f",{ODDS}" if half or worst else ""
     if len(errors) > 1:
         told += f"; at least, as {len(errors)} of its principles are judged and errors add up"
     if open:

@@ -52,10 +52,12 @@ def evidence_of(
             prompts=asked,
             taught=taught,
             labels_elsewhere=found.labels_elsewhere,
+            unasked=found.unasked,
         ),
         "since": None if older is None else since(older, constitution),
         "attribution": attribution(found, taught),
         "tests": None if found.tests is None else found.tests.to_json(),
+        "sampling": dict(found.sampling),
     }
     plain: dict[str, Any] = json.loads(json.dumps(evidence))
     return plain

@@ -7,6 +7,7 @@ from dataclasses import replace
 from charter.evaluation.card import Criteria, OverallRow, PrincipleRow, Status
 from charter.evaluation.change import Change, Rate
 from charter.stats import more_pairs_to_decide, p_words, percent
+from charter.stats.power import ODDS
 
 
 def judge_row(row: PrincipleRow, rules: Criteria, family: int) -> PrincipleRow:
@@ -75,7 +76,7 @@ def _of_a_judge(row: PrincipleRow) -> str:
         span = f"{percent(found.lo)} to {percent(found.hi)}"
         return (
             f"{percent(found.estimate)} of {row.n_prompts} prompts after correction ({span}; as judged "
-            f"{percent(row.after.rate)}); no baseline to compare with."
+            f"{percent(row.after.rate)}); no baseline to compare with.{_supposes(row)}"
         )
     if row.corrected_change is None:
         return f"{said}; the change of the true rate cannot be told from it, so none is claimed."
@@ -102,9 +103,16 @@ def _tested(row: PrincipleRow) -> str:
     change = row.corrected_change
     if change is None:
         return ""
-    if not change.assumes:
-        return " Tested: the true rates, by people's labels of both models' answers."
-    return f" Tested: the judge's verdicts; this is a test of the truth if {change.assumes}."
+    if change.method == "prediction_powered":
+        return f" Tested: the true rates, by people's labels of both models' answers, if {change.assumes}."
+    tested = f" Tested: the judge's verdicts; this is a test of the truth if {change.assumes}."
+    return tested + _supposes(row)
+
+
+def _supposes(row: PrincipleRow) -> str:
+    """What the corrected rate rests on."""
+    found = row.corrected_after
+    return f" The corrected rate supposes that {found.assumes}." if found and found.assumes else ""
 
 
 def _decide(before: Rate, change: Change, n: int, rules: Criteria) -> tuple[Status, str]:
@@ -140,7 +148,7 @@ def _more(change: Change, n: int, alpha: float) -> int | None:
 
 
 def _plan(more: int | None) -> str:
-    return f" At these rates about {more} more prompts would decide." if more else ""
+    return f" At these rates about {more} more prompts would decide{ODDS}." if more else ""
 
 
 def _alone(after: Rate, n: int) -> str:

@@ -19,6 +19,7 @@ class Duel:
     Attributes:
         first, second: their names.
         wins, losses, ties: prompts on which ``first`` passed more, fewer, as many principles.
+        missing: prompts left out, because an answer to them has no verdict.
         rate: share of the decided prompts that ``first`` won.
         interval: 95% Wilson interval of that share.
         p: exact sign test of "no difference".
@@ -29,6 +30,7 @@ class Duel:
     wins: int
     losses: int
     ties: int
+    missing: int
     rate: float | None
     interval: Interval | None
     p: float
@@ -51,6 +53,7 @@ class WinRates:
                     "wins": d.wins,
                     "losses": d.losses,
                     "ties": d.ties,
+                    "missing": d.missing,
                     "rate": d.rate,
                     "lo": None if d.interval is None else d.interval.lo,
                     "hi": None if d.interval is None else d.interval.hi,
@@ -65,7 +68,8 @@ class WinRates:
 def win_rates(answers: Mapping[str, Sequence[Group]]) -> WinRates:
     """Compare judged answers, prompt by prompt.
 
-    A prompt is won by the answer with the larger weighted share of judged principles passed.
+    A prompt is won by the answer with the larger weighted share of judged principles passed. A prompt
+    on which one of the two answers has no verdict at all is left out and counted.
 
     Args:
         answers: judged groups per model, on the same prompts in the same order.
@@ -84,24 +88,26 @@ def win_rates(answers: Mapping[str, Sequence[Group]]) -> WinRates:
     return WinRates(duels, _ratings(duels) if len(names) > 2 else {})
 
 
-def _score(group: Group) -> float:
-    judged = [j for j in group.judgements if j.value is not None]
-    weight = sum(j.weight for j in judged)
-    return sum(j.weight * (j.value or 0.0) for j in judged) / weight if weight else 0.0
+def _score(group: Group) -> float | None:
+    judged = [(j.weight, j.value) for j in group.judgements if j.value is not None]
+    weight = sum(w for w, _ in judged)
+    return sum(w * value for w, value in judged) / weight if weight else None
 
 
-def _duel(first: str, second: str, a: Sequence[float], b: Sequence[float]) -> Duel:
+def _duel(first: str, second: str, a: Sequence[float | None], b: Sequence[float | None]) -> Duel:
     from charter.stats import mcnemar_exact
 
-    wins = sum(x > y for x, y in zip(a, b, strict=True))
-    losses = sum(x < y for x, y in zip(a, b, strict=True))
+    both = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    wins = sum(x > y for x, y in both)
+    losses = sum(x < y for x, y in both)
     decided = wins + losses
     return Duel(
         first,
         second,
         wins,
         losses,
-        len(a) - decided,
+        len(both) - decided,
+        len(a) - len(both),
         wins / decided if decided else None,
         wilson(wins, decided) if decided else None,
         mcnemar_exact(wins, losses),

@@ -13,6 +13,8 @@ from charter.engines.base import Engine, Sampling
 from charter.errors import DataError
 from charter.types import Content, Context, Group, PairTarget
 
+BLANK = "No comment."
+"""In place of a critique that came out blank, which would turn the reply into the form without any."""
 _ASKING = Sampling(max_completion_length=256)
 
 
@@ -58,18 +60,32 @@ def self_critiques(
     Returns:
         one row a pair: ``prompt``, ``chosen``, ``rejected``, ``chosen_critique``, ``rejected_critique``.
     """
-    pairs = [_sides(group) for group in groups]
-    contexts = [about_answer(prompt, side, question) for prompt, *both in pairs for side in both]
-    written = iter(critiques(engine, template, contexts, 1, sampling))
+    contexts = critique_questions(groups, question)
+    return critique_rows(groups, [of[0] for of in critiques(engine, template, contexts, 1, sampling)])
+
+
+def critique_questions(groups: Sequence[Group], question: str = CRITIQUE) -> list[Context]:
+    """The request for a critique of each answer of each pair, the better one first."""
+    return [
+        about_answer(prompt, side, question)
+        for prompt, *both in (_sides(group) for group in groups)
+        for side in both
+    ]
+
+
+def critique_rows(groups: Sequence[Group], texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Preference rows with the critiques that :func:`critique_questions` asked for, in its order."""
+    written = iter(texts)
     rows = []
-    for prompt, chosen, rejected in pairs:
-        texts = [next(written)[0] or "No comment." for _ in COLUMNS]
+    for group in groups:
+        prompt, chosen, rejected = _sides(group)
+        said = [next(written) or BLANK for _ in COLUMNS]
         rows.append(
             {
                 "prompt": _plain(prompt),
                 "chosen": _plain(chosen),
                 "rejected": _plain(rejected),
-                **dict(zip(COLUMNS, texts, strict=True)),
+                **dict(zip(COLUMNS, said, strict=True)),
             }
         )
     return rows

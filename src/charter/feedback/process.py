@@ -10,6 +10,7 @@ import torch
 from charter.data.steps import spans, split_steps, stepped, token_spans
 from charter.errors import ConfigError
 from charter.feedback.forward import TOKENS, rewards_of
+from charter.feedback.reading import require
 from charter.models.policy import Policy
 from charter.objectives.process import Solution, solution_scores
 from charter.types import Group, Judgement, Sample, SampleTarget, SegmentTarget
@@ -39,6 +40,7 @@ class ProcessJudge:
     def __post_init__(self) -> None:
         if self.solution not in ("product", "min", "last"):
             raise ConfigError(f"solution is 'product', 'min' or 'last', not {self.solution!r}")
+        require(self.policy, "process")
 
     async def __call__(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         """As :meth:`judge`."""

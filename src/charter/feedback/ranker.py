@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 import torch
 
 from charter.data.questions import BETTER, Question, about_pair
+from charter.engines.base import Engine, Sampling
 from charter.errors import ConfigError
 from charter.feedback.forward import TOKENS
+from charter.feedback.reasoned import after_reasons
 from charter.feedback.tournament import Compare, Match, all_pairs, single_elimination
 from charter.feedback.verdict_scores import verdict_scores
 from charter.models.policy import Policy
@@ -18,6 +21,7 @@ from charter.objectives.generative import both_orders
 from charter.types import Context, Group, Judgement, PairTarget, Sample, SampleTarget
 
 Pairs = Literal["all", "tournament"]
+_ASKING = Sampling(max_completion_length=256)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class PairwiseRanker:
         pairs: ``all`` pairs of a group, or those a ``tournament`` plays.
         tokens: stream tokens computed at once.
         name: ``judge`` of the judgements.
+        engine: writes reasons with the same model before each verdict; None = the verdict alone.
+        critiques: how many reasons for a question; their verdicts' probabilities are averaged.
+        sampling: how they are sampled.
     """
 
     policy: Policy
@@ -37,8 +44,15 @@ class PairwiseRanker:
     pairs: Pairs = "all"
     tokens: int = TOKENS
     name: str = "ranker"
+    engine: Engine | None = None
+    critiques: int = 1
+    sampling: Sampling = _ASKING
 
     def __post_init__(self) -> None:
+        if self.critiques < 1:
+            raise ConfigError(f"critiques must be at least 1, not {self.critiques}")
+        if self.engine is None and self.critiques > 1:
+            raise ConfigError("critiques have no effect without an engine that samples them")
         if self.pairs not in ("all", "tournament"):
             raise ConfigError(f"pairs is 'all' or 'tournament', not {self.pairs!r}")
 
@@ -56,13 +70,23 @@ class PairwiseRanker:
     def probabilities(self, asked: Sequence[tuple[Sample, Sample]]) -> list[float]:
         """Probability that the first of each two answers is better, averaged over both orders."""
         contexts: list[Context] = []
+        ask = self.question.ask if self.engine is None else self.question.think
         for first, second in asked:
             prompt, a, b = first.context.content, first.completion.content, second.completion.content
-            contexts += [about_pair(prompt, *order, self.question.ask) for order in ((a, b), (b, a))]
-        scores = verdict_scores(self.policy, contexts, self.question, tokens=self.tokens)
-        is_a_Q = torch.tensor([one.probability for one in scores], dtype=torch.float64)
+            contexts += [about_pair(prompt, *order, ask) for order in ((a, b), (b, a))]
+        is_a_Q = torch.tensor(self._first_is_better(contexts), dtype=torch.float64)
         averaged: list[float] = both_orders(is_a_Q[0::2], 1 - is_a_Q[1::2]).tolist()
         return averaged
+
+    def _first_is_better(self, contexts: Sequence[Context]) -> list[float]:
+        """Probability of the first letter on each question."""
+        if self.engine is None:
+            scores = verdict_scores(self.policy, contexts, self.question, tokens=self.tokens)
+            return [one.probability for one in scores]
+        found = after_reasons(
+            self.policy, self.engine, contexts, self.question, self.critiques, self.sampling, self.tokens
+        )
+        return [fmean(score.probability for score in one.scores) for one in found]
 
     def _group(self, group: Group) -> list[Judgement]:
         compare = self._among(group.samples)

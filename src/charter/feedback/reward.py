@@ -15,6 +15,7 @@ from torch import Tensor
 
 from charter.errors import ConfigError, DataError, UserError
 from charter.feedback.forward import TOKENS, rewards_of
+from charter.feedback.reading import require
 from charter.models.ensemble import BEST_OF_N_COEF, COMBINE, Combine, combined
 from charter.models.policy import Policy
 from charter.models.reward import dimension_names, head_of
@@ -64,7 +65,11 @@ def rewards(
         weights: of the dimensions by name, such as ``{"helpful": 0.6, "harmless": 0.4}``; None =
             all the same.
         tokens: stream tokens computed at once.
+
+    Raises:
+        ConfigError: it was trained to be read elsewhere than at the end of an answer.
     """
+    require(policy, "outcome")
     scale = scale_of(policy)
     return [scale.scalar(raw_BZ, weights).tolist() for raw_BZ in raw_rewards(policy, groups, tokens)]
 
@@ -153,6 +158,8 @@ class RewardFeedback:
             raise ConfigError(f"combine={self.combine!r} has no effect on one reward model")
         if self.per_dimension and (self.weights is not None or self.pairs):
             raise ConfigError("per_dimension judges each dimension apart: weights and pairs have no effect")
+        for policy in self.policies:
+            require(policy, "outcome", warn=True)
         names = dimension_names(self.policies[0].model)
         for policy in self.policies[1:]:
             other = dimension_names(policy.model)

@@ -6,6 +6,7 @@ right answer: soft labels are the share of N continuations that do, hard labels 
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ Estimate = Literal["soft", "hard"]
 
 _SAMPLING = Sampling(max_completion_length=512)
 _BATCH = 8
+NUL = "\0"
+"""What a model may write, and no data file may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class StepRollouts:
         separator: between two steps.
         sampling: how continuations are sampled; its seed makes them repeatable.
         batch: solutions continued together.
+        budget: most continuations to sample; solutions are drawn by the sampling's seed until the next one
+            would exceed it, and the others are left out and counted. None = all.
     """
 
     engine: Engine
@@ -85,10 +90,16 @@ class StepRollouts:
     separator: str = "\n"
     sampling: Sampling = _SAMPLING
     batch: int = _BATCH
+    budget: int | None = None
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.batch < 1:
             raise ConfigError(f"n and batch are at least 1, not {self.n} and {self.batch}")
+        if self.budget is not None and self.budget < self.n:
+            raise ConfigError(
+                f"a budget of {self.budget} continuations is not enough for one step's {self.n}",
+                where="budget",
+            )
         if self.estimate not in ("soft", "hard"):
             raise ConfigError(f"estimate is 'soft' or 'hard', not {self.estimate!r}")
         if not self.separator:
@@ -112,23 +123,30 @@ class StepRollouts:
         solutions = [found for place, group in enumerate(groups) for found in self._solutions(place, group)]
         found = Counter({"solutions": sum(len(group.samples) for group in groups)})
         found["solutions left out: no step"] = found["solutions"] - len(solutions)
+        kept = [one for one in solutions if not any(NUL in step for step in one.steps)]
+        found["solutions left out: a NUL character"] = len(solutions) - len(kept)
+        solutions = kept
         if not solutions:
             raise DataError("no solution has a step to label", fix="check the separator")
+        solutions, over = within_budget(solutions, self.n, self.budget, self.sampling.seed)
+        found["solutions left out: over the budget"] = over
+        if not solutions:
+            raise DataError("no solution is short enough for the budget", fix="raise it, or lower n")
         path.parent.mkdir(parents=True, exist_ok=True)
         done = self._sampled(solutions, path.with_name(path.name + ".partial"))
         rows = [self._row(solution, done[solution.key]) for solution in solutions]
-        kept = [row for row in rows if any(label is not None for label in row["labels"])]
-        found["solutions left out: nothing could be graded"] = len(rows) - len(kept)
-        found["steps"] = sum(len(row["labels"]) for row in kept)
-        found["steps without a label"] = sum(row["labels"].count(None) for row in kept)
+        graded = [row for row in rows if any(label is not None for label in row["labels"])]
+        found["solutions left out: nothing could be graded"] = len(rows) - len(graded)
+        found["steps"] = sum(len(row["labels"]) for row in graded)
+        found["steps without a label"] = sum(row["labels"].count(None) for row in graded)
         for record in done.values():
             found.update(record["counts"])
-        if not kept:
+        if not graded:
             raise DataError("no continuation and no solution could be graded", fix="check the grader")
-        write_jsonl(path, kept)
+        write_jsonl(path, graded)
         counts = {name: count for name, count in found.items() if count}
         say("step labels: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-        return StepLabels(kept, counts)
+        return StepLabels(graded, counts)
 
     # -- sampling ----------------------------------------------------------
 
@@ -244,6 +262,27 @@ class StepRollouts:
             "labels": labels,
             "rollouts": rollouts,
         }
+
+
+def within_budget(
+    solutions: Sequence[_Solution], n: int, budget: int | None, seed: int
+) -> tuple[list[_Solution], int]:
+    """Solutions whose continuations the budget takes, in their order, and how many it does not take.
+
+    They are drawn at random, so that long solutions and late problems are not the ones left out; the first
+    that does not fit ends the draw, so that short ones are not preferred.
+    """
+    if budget is None:
+        return list(solutions), 0
+    order = random.Random(seed).sample(range(len(solutions)), len(solutions))
+    taken: set[int] = set()
+    left = budget
+    for place in order:
+        left -= n * (len(solutions[place].steps) - 1)
+        if left < 0:
+            break
+        taken.add(place)
+    return [one for place, one in enumerate(solutions) if place in taken], len(solutions) - len(taken)
 
 
 def _plain(content: Content) -> str | list[dict[str, str]]:

@@ -12,8 +12,11 @@ from charter.data.critique_rows import critiqued
 from charter.data.questions import CORRECT, CRITIQUE, Question, about_answer
 from charter.engines.base import Engine, Sampling
 from charter.errors import ConfigError
-from charter.feedback.critiques import critiques
+from charter.feedback.critiques import BLANK, critiques
 from charter.feedback.forward import TOKENS, rewards_of
+from charter.feedback.reading import require
+from charter.feedback.reasoned import after_reasons
+from charter.feedback.reward import scale_of
 from charter.feedback.verdict_scores import VerdictScore, verdict_scores
 from charter.models.policy import Policy
 from charter.objectives.generative import vote
@@ -75,24 +78,14 @@ class Verifier:
 
     def _after_critiques(self, contexts: Sequence[Context]) -> list[tuple[float, str]]:
         assert self.engine is not None
-        written = critiques(
-            self.engine,
-            self.policy.template,
-            contexts,
-            self.critiques,
-            self.sampling,
-            until=self.question.mark,
+        found = after_reasons(
+            self.policy, self.engine, contexts, self.question, self.critiques, self.sampling, self.tokens
         )
-        # A blank critique would turn the reply into the form without reasons.
-        reasons = [text or "No comment." for of in written for text in of]
-        repeated = [context for context, of in zip(contexts, written, strict=True) for _ in of]
-        scores = verdict_scores(self.policy, repeated, self.question, reasons, self.tokens)
-        shape = (len(contexts), self.critiques)
-        scores_QK = torch.tensor([one.probability for one in scores], dtype=torch.float64).reshape(shape)
+        table = [[score.probability for score in one.scores] for one in found]
+        scores_QK = torch.tensor(table, dtype=torch.float64).reshape(len(contexts), self.critiques)
         voted = vote(scores_QK, majority=self.majority).tolist()
         return [
-            (value, self._reason(scores[i * self.critiques : (i + 1) * self.critiques], of[0]))
-            for i, (value, of) in enumerate(zip(voted, written, strict=True))
+            (value, self._reason(one.scores, one.texts[0])) for value, one in zip(voted, found, strict=True)
         ]
 
     def _reason(self, scores: Sequence[VerdictScore], first: str) -> str:
@@ -106,6 +99,8 @@ class Verifier:
 @dataclass(frozen=True)
 class CritiqueScorer:
     """Scores each answer by a model trained with ``cloud``: critiques, then the mean of their rewards.
+
+    Rewards are normalised by what was measured at the ends of critiques after training.
 
     Attributes:
         policy: the trained model, with its reward head.
@@ -125,6 +120,11 @@ class CritiqueScorer:
     tokens: int = TOKENS
     name: str = "critique-scorer"
 
+    def __post_init__(self) -> None:
+        if self.critiques < 1:
+            raise ConfigError(f"critiques must be at least 1, not {self.critiques}")
+        require(self.policy, "critique")
+
     async def __call__(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         """As :meth:`judge`."""
         return self.judge(groups)
@@ -136,11 +136,12 @@ class CritiqueScorer:
         written = critiques(self.engine, self.policy.template, contexts, self.critiques, self.sampling)
         rendered: list[Sample] = []
         for answer, of in zip(answers, written, strict=True):
-            group = Group(tuple(critiqued(answer, text or "No comment.", self.question) for text in of))
+            group = Group(tuple(critiqued(answer, text or BLANK, self.question) for text in of))
             rendered += self.policy.template.render(group).samples
+        scale = scale_of(self.policy)
         rewards = [
-            float(reward[0, 0])
-            for reward in rewards_of(self.policy, rendered, [[-1]] * len(rendered), self.tokens)
+            float(scale.scalar(reward_1Z)[0])
+            for reward_1Z in rewards_of(self.policy, rendered, [[-1]] * len(rendered), self.tokens)
         ]
         means = iter(
             (fmean(rewards[i * self.critiques : (i + 1) * self.critiques]), of[0])

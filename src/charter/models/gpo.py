@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from charter.errors import ConfigError
+from charter.models.random_state import seeded
 
 _FLOOR = 0.01
 """Least standard deviation of a share: with none, a group that is of one mind has an infinite likelihood."""
@@ -73,8 +74,7 @@ class GPONetwork(nn.Module):
     def __init__(self, shape: GPOShape, seed: int = 0) -> None:
         super().__init__()
         self.shape = shape
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.feature = nn.Linear(shape.features, shape.width)
             self.said = nn.Linear(2, 2 * shape.width)
             self.read = _mlp([shape.width] * (shape.depth + 1))

@@ -16,6 +16,7 @@ from charter.models.quantized import FourBit, quantize, require_bitsandbytes
 from charter.models.reward import adapter_dimensions, under_its_head
 from charter.models.reward_scale import RewardScale
 from charter.models.save import BASE
+from charter.models.trained_as import TrainedAs
 
 
 def load(
@@ -49,7 +50,7 @@ def load(
         base = resolve(_base_of(path))
         check_checkpoint(base)
         check_adapter_fits(path, base)
-    scale = RewardScale.load(path)
+    scale, trained = RewardScale.load(path), TrainedAs.load(path)
     model = _load_model(base, dtype)
     tokenizer = _load_tokenizer(path, base)
     if adapter.exists() and (outputs := adapter_dimensions(path)):
@@ -63,7 +64,15 @@ def load(
 
         model = PeftModel.from_pretrained(model, str(path), torch_device=str(where))
     model.eval().requires_grad_(False)
-    return Policy(model, tokenizer, name=name, path=path, compute_dtype=dtype, reward_scale=scale)
+    return Policy(
+        model,
+        tokenizer,
+        name=name,
+        path=path,
+        compute_dtype=dtype,
+        reward_scale=scale,
+        trained_as=trained,
+    )
 
 
 def _device(asked: str | torch.device | None) -> torch.device:

@@ -19,6 +19,7 @@ from torch import nn
 
 from charter.data.render import Template
 from charter.models.reward_scale import RewardScale
+from charter.models.trained_as import TrainedAs
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Policy:
         version: optimizer steps the weights have taken since loading.
         derived: the weights (under an adapter: the base) are no longer those at ``path``.
         reward_scale: of a reward model: what its rewards are normalised by; None = nothing.
+        trained_as: of a reward model or a judge: how it was trained, and so is asked; None = not known.
     """
 
     model: Any
@@ -44,6 +46,7 @@ class Policy:
     version: int = 0
     derived: bool = False
     reward_scale: RewardScale | None = None
+    trained_as: TrainedAs | None = None
     _template: Template | None = field(default=None, repr=False)
 
     @property

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from charter.data.render import end_of_turn_ids
 from charter.errors import EnvironmentFault, UserError
+from charter.models.random_state import seeded
 from charter.models.safetensors_header import read_header
 
 UNNAMED = "reward"
@@ -70,14 +71,11 @@ def with_reward_head(model: Any, dimensions: int, seed: int = 0, tokenizer: Any 
         changed["pad_token_id"] = padding_token(tokenizer)
     config = type(model.config).from_dict({**model.config.to_dict(), **changed})
     config.name_or_path = model.config.name_or_path
-    state = torch.random.get_rng_state()
     try:
-        with torch.device("meta"):
+        with seeded(seed), torch.device("meta"):
             made = AutoModelForSequenceClassification.from_config(config)
     except ValueError as error:
         raise EnvironmentFault(f"no reward head for {config.model_type}: {error}") from None
-    finally:
-        torch.random.set_rng_state(state)
     backbone = made.base_model_prefix
     setattr(made, backbone, getattr(model, backbone))
     generator = torch.Generator().manual_seed(seed)

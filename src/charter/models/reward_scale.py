@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from charter.errors import ConfigError, UserError, did_you_mean
+from charter.models.trained_as import FILE, TrainedAs
 from charter.rundir import read_json, write_json
 
-FILE = "reward.json"
 _FLAT = 1e-6
 """A deviation below this is no spread to divide by."""
 
@@ -105,10 +105,11 @@ class RewardScale:
         return torch.tensor([weights.get(name, 0.0) for name in self.names], dtype=torch.float64)
 
     def save(self, folder: Path) -> None:
-        """Write ``reward.json`` into a model folder."""
+        """Write it into the ``reward.json`` of a model folder, beside how the model was trained."""
         write_json(
             folder / FILE,
             {
+                **(read_json(folder / FILE) or {}),
                 "dimensions": list(self.names),
                 "mean": list(self.mean),
                 "std": list(self.std),
@@ -119,7 +120,7 @@ class RewardScale:
 
     @classmethod
     def load(cls, folder: Path) -> RewardScale | None:
-        """Read ``reward.json`` from a model folder; None where there is none.
+        """Read it from the ``reward.json`` of a model folder; None where there is none, or no reward head.
 
         Raises:
             UserError: it is damaged.
@@ -128,6 +129,9 @@ class RewardScale:
         if not path.exists():
             return None
         found: dict[str, Any] = read_json(path) or {}
+        trained = TrainedAs.load(folder)
+        if trained is not None and not trained.has_head:
+            return None
         try:
             made = cls(
                 tuple(str(name) for name in found["dimensions"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from charter.catalogue.entry import Entry
-from charter.catalogue.rollouts import RolloutOptions
+from charter.catalogue.rollouts import RolloutOptions, samplers_of
 from charter.models.model_shape import ModelShape, Part
 
 CACHE_GIB, MAX_ROWS = 4.0, 256
@@ -20,7 +20,7 @@ def references(shape: ModelShape, entry: Entry, options: RolloutOptions, adapted
     if options.sync_ref_model:
         size += 4 * trained
         words.append("a float32 copy of the trained weights that follows them")
-    elif options.uses_reference or {"reference", "mixture"} & set(entry.rollouts.sampled_by):
+    elif options.uses_reference or {"reference", "mixture"} & set(samplers_of(entry.rollouts, options)):
         size += 0 if adapted else _compute(options) * shape.parameters
         words.append("the policy without its adapter" if adapted else "a frozen copy, scored every round")
     if "moving" in entry.rollouts.sampled_by:
@@ -52,7 +52,7 @@ def critic(shape: ModelShape, entry: Entry, options: RolloutOptions, adapted: bo
 def sampling(shape: ModelShape, entry: Entry, options: RolloutOptions, adapted: bool) -> tuple[Part, Part]:
     """The weights the sampler reads, and its keys and values."""
     assert entry.rollouts is not None
-    names = set(entry.rollouts.sampled_by) - {"greedy"}
+    names = set(samplers_of(entry.rollouts, options)) - {"greedy"}
     # The mixture runs two models; an adapter that is switched off costs nothing.
     others = ({"moving"} & names) | (set() if adapted else {"reference", "mixture"} & names)
     copies = 1 + len(others)

@@ -47,6 +47,8 @@ def save_policy(policy: Policy, directory: Path) -> None:
         if policy.has_reward_head:
             scale = policy.reward_scale or RewardScale.unmeasured(dimension_names(policy.model))
             scale.save(temporary)
+        if policy.trained_as is not None:
+            policy.trained_as.save(temporary)
         shutil.rmtree(directory, ignore_errors=True)
         temporary.rename(directory)
     except (OSError, SafetensorError) as error:

@@ -12,6 +12,7 @@ from charter.catalogue.options import TrainOptions
 from charter.errors import UserError
 from charter.models.policy import Policy
 from charter.models.quantized import FourBit, has_quantized, quantize, require_bitsandbytes
+from charter.models.random_state import seeded
 from charter.models.reward import head_of, padding_token, with_reward_head
 from charter.models.score import is_llama_style
 
@@ -102,16 +103,13 @@ def _add_lora(policy: Policy, options: TrainOptions) -> Any:
         task_type="SEQ_CLS" if rewards else "CAUSAL_LM",
         modules_to_save=["score"] if rewards else None,
     )
-    state = torch.random.get_rng_state()
-    torch.manual_seed(options.seed)  # the adapter's first weights must not depend on what ran before
     try:
-        model = get_peft_model(policy.model, config)
+        with seeded(options.seed):  # the adapter's first weights must not depend on what ran before
+            model = get_peft_model(policy.model, config)
     except ValueError as error:
         raise UserError(
             f"cannot attach the adapter: {error}", where="lora_target_modules", fix="name linear layers"
         ) from None
-    finally:
-        torch.random.set_rng_state(state)
     _refuse_idle_adapters(model)
     for parameter in model.parameters():
         if parameter.requires_grad:

@@ -22,7 +22,7 @@ def belief_kl(
 ) -> Tensor:
     """``KL(p* || pi(b | x))`` over the beliefs of each group, ``(G,)``; ``0 log 0 = 0``.
 
-    2412.20299, as in the authors' code.
+    Yao et al. 2024 (2412.20299), as in the authors' code.
 
     Args:
         logps_B: log-prob of each belief's text after the prompt.
@@ -36,7 +36,7 @@ def belief_kl(
 
 
 class BeliefKL:
-    """The calibration term: one unit a group, that is a row of data.
+    """The calibration term, :func:`belief_kl`: one unit a group, that is a row of data.
 
     Args:
         renormalize: see :func:`belief_kl`.

@@ -95,6 +95,10 @@ class Distillation:
 
     needs = frozenset({Need.TEACHER})
 
+    def stated_by(self) -> tuple[type, ...]:
+        """For the documentation: the divergence."""
+        return (Divergence,)
+
     def counts(self, layout: Layout) -> dict[str, float]:
         """One unit per scored token."""
         return {"divergence": layout.count(Unit.TOKEN)}

@@ -45,7 +45,8 @@ class GroupRobust:
     Each pair counts ``a_g N / N_g``, with N pairs in the data and N_g of its group, so that the mean over a
     step is an unbiased estimate of ``sum_g a_g L_g`` whichever pairs are in it. The weights start equal and
     take in a training step before its loss is computed, as in the authors' code; evaluation leaves them
-    alone. One group is the loss without groups, exactly.
+    alone. One group is the loss without groups, exactly. ``better`` and ``worse`` are the answers' log-ratios
+    ``log pi(y|x) - log ref(y|x)``, summed over tokens.
 
     Args:
         beta: strength of the implicit KL constraint.
@@ -64,6 +65,10 @@ class GroupRobust:
         self.beta, self.step_size, self.loss_type = beta, group_step_size, loss_type
         self._log_weights: dict[str, float] = {}
         self._parts: tuple[str, ...] = ()
+
+    def stated_by(self) -> tuple[Callable[..., Tensor], ...]:
+        """For the documentation: the loss of one pair."""
+        return (pair_losses.dpo_sigmoid if self.loss_type == "sigmoid" else pair_losses.ipo,)
 
     def counts(self, layout: Layout) -> dict[str, float]:
         """One unit per pair, weighted."""

@@ -116,13 +116,6 @@ class Layout:
         """Groups in the batch."""
         return int(self.group_B.max()) + 1 if len(self.group_B) else 0
 
-    @cached_property
-    def position_N(self) -> Tensor:
-        """Index of each scored token within its sample, from 0."""
-        count_B = torch.bincount(self.sample_N, minlength=self.num_samples)
-        first_B = count_B.cumsum(0) - count_B
-        return torch.arange(len(self.sample_N), device=self.sample_N.device) - first_B[self.sample_N]
-
     def count(self, unit: Unit) -> float:
         """How many units the batch holds; weighted, where units have weights."""
         if unit is Unit.TOKEN:

@@ -45,7 +45,7 @@ def infonca_loss(reward_B: Tensor, target_B: Tensor, group_B: Tensor, groups: in
 def nca_loss(reward_B: Tensor, target_B: Tensor, group_B: Tensor, groups: int) -> Tensor:
     """NCA, ``(G,)``: ``-sum_k target_k log sigmoid(reward_k) - (1/K) sum_k log sigmoid(-reward_k)``.
 
-    Chen et al. 2024 (2402.05369); the lines of the authors' code; arguments as in :func:`infonca_loss`.
+    Chen et al. 2024 (2402.05369); the lines of the authors' code; arguments as in ``infonca_loss``.
     """
     count_G = group_sum(torch.ones_like(reward_B), group_B, groups).clamp_min(1)
     pull_G = group_sum(target_B * F.logsigmoid(reward_B), group_B, groups)
@@ -121,7 +121,11 @@ class InfoNCA(_Rated):
 
 
 class NCA(_Rated):
-    """NCA over rated groups; see :func:`nca_loss` and :class:`InfoNCA`."""
+    """NCA over rated groups; see :func:`nca_loss`.
+
+    Args:
+        beta, temperature_alpha: as of :class:`InfoNCA`.
+    """
 
     name = "nca"
 

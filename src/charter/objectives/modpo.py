@@ -41,7 +41,7 @@ def modpo_loss(
 
 
 class MODPO:
-    """MODPO over the pairs of a batch whose samples carry ratings of the other objectives.
+    """MODPO (:func:`modpo_loss`) over pairs whose samples carry ratings of the other objectives.
 
     The ratings are frozen rewards from the data: of reward models, rules or people. (The paper also
     lets the margin be the implicit reward of a DPO model: score the data with it and write it there.)

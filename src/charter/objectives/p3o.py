@@ -84,8 +84,8 @@ class P3O:
     """Pairwise proximal policy optimisation over all pairs of each group (Wu et al. 2023, 2310.00212).
 
     Rewards are what was said about each sample (``Layout.value_B``); a sample without a reward is in no
-    pair. They are not standardised, and need no baseline. The pairwise gradient is the paper's. Where
-    exactly the clips stand in its two clipped forms is our definition (see
+    pair. They are not standardised, and need no baseline. The gradient (:func:`pairwise`) is the paper's.
+    Where exactly the clips stand in its two clipped forms is our definition (see
     :func:`separately_clipped` and :func:`jointly_clipped`): we had the forms and their names from
     secondary accounts. At the old policy both have the gradient of the unclipped form.
 

@@ -117,7 +117,8 @@ def sppo(
     """SPPO with soft win rates, halved as in the authors' code.
 
     ``((better - (P_b - 1/2) / beta) ** 2 + (worse - (P_w - 1/2) / beta) ** 2) / 2``.
-    Wu et al. 2024 (2405.00675), equation 4.7; ``beta`` is the paper's ``1 / eta`` (1e-3).
+    Wu et al. 2024 (2405.00675), equation 4.7; ``beta`` is the paper's ``1 / eta`` (1e-3). The win rates
+    ``P_b`` and ``P_w`` are those of :func:`charter.objectives.preference.win_rates`.
 
     Args:
         win_rate_better_P, win_rate_worse_P: how often each answer beats one of the reference's.

@@ -5,6 +5,7 @@ Shapes: N scored tokens, B samples.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -36,16 +37,18 @@ class ClippedSurrogate:
     ``importance_sampling_level="sequence"``. Where nothing has been learnt from the rollouts yet, every
     ratio is 1 and the gradient is that of REINFORCE.
 
-    Args:
-        loss_type: what the sum of token losses is divided by, over the whole optimizer step.
+    ``loss_type`` says what the sum of token losses is divided by, over the whole optimizer step:
 
-            - ``grpo``: each answer by its length, then by the number of answers (2402.03300).
-            - ``dapo``: the number of tokens (2503.14476), as in PPO.
-            - ``bnpo``: TRL divides by the tokens of the local batch. Here a batch is the optimizer step,
-              and so it is ``dapo``.
-            - ``dr_grpo``: answers times ``max_completion_length``, so that no answer's length changes
-              what its tokens count (2503.20783).
-            - ``cispo``: the number of tokens, of :func:`charter.objectives.surrogate_losses.cispo`.
+    - ``grpo``: each answer by its length, then by the number of answers (2402.03300).
+    - ``dapo``: the number of tokens (2503.14476), as in PPO.
+    - ``bnpo``: TRL divides by the tokens of the local batch. Here a batch is the optimizer step, and so
+      it is ``dapo``.
+    - ``dr_grpo``: answers times ``max_completion_length``, so that no answer's length changes what its
+      tokens count (2503.20783).
+    - ``cispo``: the number of tokens, of losses whose weight is clipped (2506.13585).
+
+    Args:
+        loss_type: see above.
         epsilon: how far below 1 (and above, unless ``epsilon_high`` says) a ratio still earns something.
         epsilon_high: how far above; None = ``epsilon``. With ``cispo`` the largest weight itself, not a
             distance from 1; None = 5. (TRL falls back to ``epsilon`` there, which makes most weights 0.2.)
@@ -116,6 +119,11 @@ class ClippedSurrogate:
         if self.corrects:
             found.add(Need.SAMPLER)
         return frozenset(found)
+
+    def stated_by(self) -> tuple[Callable[..., Tensor], ...]:
+        """For the documentation: the surrogate, its ratio, and the KL where there is one."""
+        surrogate = cispo if self.loss_type == "cispo" else clipped_surrogate
+        return (surrogate, importance_ratio, *([kl_penalty] if self.beta else []))
 
     def counts(self, layout: Layout) -> dict[str, float]:
         """Tokens, answers that have one, or the length those could have had; see ``loss_type``."""
@@ -207,10 +215,10 @@ class Reinforce:
 class RLOO:
     """REINFORCE leave-one-out with answers as actions, clipped as in TRL (Ahmadian et al. 2024, 2402.14740).
 
-    The ratio is that of whole answers, ``exp(sum over tokens of new - old)``, which is soon far from 1
-    for long answers: meant for one update per batch, where it is 1 and this is REINFORCE. The
-    leave-one-out baseline and the KL are in the advantage, which is the same for all tokens of an answer
-    (else their mean is taken).
+    The clip is :func:`charter.objectives.surrogate_losses.clipped_surrogate`. The ratio is that of whole
+    answers, ``exp(sum over tokens of new - old)``, which is soon far from 1 for long answers: meant for
+    one update per batch, where it is 1 and this is REINFORCE. The leave-one-out baseline and the KL are
+    in the advantage, which is the same for all tokens of an answer (else their mean is taken).
 
     Args:
         epsilon: how far below 1 a ratio still earns something.

@@ -1,4 +1,4 @@
-"""PPO with a KL penalty in place of the clip, and the rule that adapts its coefficient.
+"""PPO with a KL penalty, in place of the clip or beside it, and the rule that adapts its coefficient.
 
 Shapes: N scored tokens.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 from charter.objectives.base import Layout, Need, Scored, Stats, Term
 from charter.objectives.policy_metrics import PolicyMetrics
 from charter.objectives.rollout_part import layout_of, scored_of
-from charter.objectives.surrogate_losses import bounded_exp, old_new_kl
+from charter.objectives.surrogate_losses import bounded_exp, clipped_surrogate, old_new_kl
 
 TOLERANCE, FACTOR = 1.5, 2.0
 BETA_RANGE = (1e-6, 1e6)
@@ -36,22 +36,30 @@ def adapted(beta: float, kl: float, kl_target: float) -> float:
 class PPOPenalty:
     """``-ratio A + beta KL(old || new)``, mean over tokens (Schulman et al. 2017, 1707.06347, equation 8).
 
-    The KL is estimated on the old policy's tokens by ``ratio - 1 - log ratio``, which is unbiased, as is
-    its gradient. The coefficient changes once for each round of rollouts, when the first rollouts of newer
-    weights are seen: by the KL that the last step of the round before was about to start from. A
-    round of one step says nothing, as the policy has not yet moved when it is measured, and changes
-    nothing.
+    With ``epsilon`` the ratio is clipped as well (ibid., equation 7): section 4 offers the penalty as an
+    alternative to the clip "or in addition" to it. The KL is estimated on the old policy's tokens by
+    ``ratio - 1 - log ratio``, which is unbiased, as is its gradient. The coefficient changes once for each
+    round of rollouts, when the first rollouts of newer weights are seen: by the KL that the last step of
+    the round before was about to start from. A round of one step says nothing, as the policy has not yet
+    moved when it is measured, and changes nothing.
 
     Args:
         beta: the coefficient to begin with; a constant where ``kl_target`` is None.
         kl_target: nats per token that a round is meant to go (the paper: 0.003 to 0.03).
+        epsilon: how far from 1 the ratio still earns something; None = it is not clipped.
         part: part of the data that holds the rollouts.
     """
 
     name = "policy_gradient"
 
-    def __init__(self, beta: float = 1.0, kl_target: float | None = 0.01, part: str = "") -> None:
-        self.beta, self.kl_target, self.part = beta, kl_target, part
+    def __init__(
+        self,
+        beta: float = 1.0,
+        kl_target: float | None = 0.01,
+        epsilon: float | None = None,
+        part: str = "",
+    ) -> None:
+        self.beta, self.kl_target, self.epsilon, self.part = beta, kl_target, epsilon, part
         self._kl, self._steps, self._version = 0.0, 0, -1
 
     @property
@@ -95,8 +103,14 @@ class PPOPenalty:
         """Sum over tokens."""
         scored = scored_of(scored, self.part)
         log_ratio_N = scored.logps_N - scored.need("old_logps_N")
-        surrogate_N = -bounded_exp(log_ratio_N) * scored.need("advantage_N")
-        loss_N = surrogate_N + self.beta * old_new_kl(log_ratio_N)
         metrics = PolicyMetrics.of(scored)
+        surrogate_N = self._surrogate(bounded_exp(log_ratio_N), scored.need("advantage_N"), metrics)
+        loss_N = surrogate_N + self.beta * old_new_kl(log_ratio_N)
         metrics.mean("kl_coef", torch.tensor([self.beta], dtype=torch.float64))
         return {self.name: metrics.term(loss_N, float(len(loss_N)))}
+
+    def _surrogate(self, ratio_N: Tensor, advantage_N: Tensor, metrics: PolicyMetrics) -> Tensor:
+        if self.epsilon is None:
+            return -ratio_N * advantage_N
+        metrics.clips(ratio_N, advantage_N, self.epsilon, self.epsilon)
+        return clipped_surrogate(ratio_N, advantage_N, self.epsilon, self.epsilon)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from charter.objectives import pair_losses, transport
+from charter.objectives import f_divergence, length_desensitised, pair_losses, transport
 from charter.objectives.base import Layout, Need, Scored, Stats, Term, Unit
 from charter.objectives.f_divergence import FDivergence
 from charter.objectives.pair_losses import dpo_sigmoid
@@ -63,7 +63,12 @@ _TERM = {"sigmoid": "dpo", "sft": "nll"}
 
 
 class DPO:
-    """One or several losses over the pairs of a batch; TRL's names.
+    """The mean over the pairs of a step of one or several losses, held against a reference.
+
+    ``better`` and ``worse`` are the answers' log-ratios ``log pi(y|x) - log ref(y|x)``, summed over tokens
+    unless the loss says otherwise; ``b`` and ``w``, the implicit rewards, are ``beta`` times these, and
+    ``h = b - w``. A pair that is the right way round with probability ``p`` counts as ``p`` of itself and
+    ``1 - p`` of its opposite, where the loss does not say otherwise. Losses have TRL's names.
 
     Args:
         beta: strength of the implicit KL constraint.
@@ -107,6 +112,18 @@ class DPO:
         if any(name in TRANSPORTED for name in self.types):
             found.add(Need.STEP_STATISTICS)
         return frozenset(found)
+
+    def stated_by(self) -> tuple[Callable[..., object], ...]:
+        """For the documentation: what states the chosen losses, their log-ratios and their weights."""
+        found = [_statement(name) for name in self.types]
+        found += [TRANSPORTED[name] for name in self.types if name in TRANSPORTED]
+        if self.divergence != "reverse_kl":
+            found.append(f_divergence.f_score)
+        if self.ld_alpha is not None:
+            found.append(length_desensitised.desensitised_sums)
+        if self.use_weighting:
+            found.append(on_policy_weights)
+        return tuple(found)
 
     def counts(self, layout: Layout) -> dict[str, float]:
         """One unit per pair, weighted; per token of the better answers for ``sft``."""
@@ -165,6 +182,16 @@ class DPO:
         )
 
 
+def _statement(loss_type: str) -> Callable[..., object]:
+    """The function or class whose docstring states a loss."""
+    if loss_type in TRANSPORTED:
+        return transport.aot_loss
+    if loss_type in ("sigmoid", "sigmoid_norm", "cdpo"):
+        return pair_losses.dpo_sigmoid
+    stated: Callable[..., object] = ChosenNLL if loss_type == "sft" else getattr(pair_losses, loss_type)
+    return stated
+
+
 def win_rates(layout: Layout) -> tuple[Tensor, Tensor]:
     """How often each answer of a pair beats the reference's answers, ``(P,)`` and ``(P,)``.
 
@@ -190,6 +217,8 @@ def _with_metrics(terms: dict[str, Term], scored: Scored, beta: float) -> dict[s
 
 class IPO(PairObjective):
     """IPO over the pairs of a batch; see :func:`charter.objectives.pair_losses.ipo`.
+
+    ``better`` and ``worse`` are the answers' log-ratios ``log pi(y|x) - log ref(y|x)``.
 
     Args:
         beta: the paper's tau.

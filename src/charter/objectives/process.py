@@ -67,7 +67,7 @@ def math_shepherd_labels(rollouts_SN: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ProcessReward:
-    """Mean binary cross-entropy over the labelled steps of the optimizer step."""
+    """Mean binary cross-entropy (:func:`step_loss`) over the labelled steps of the optimizer step."""
 
     needs = frozenset({Need.STEP_REWARD})
 

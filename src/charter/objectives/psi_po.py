@@ -45,7 +45,7 @@ def psi_po(better_P: Tensor, worse_P: Tensor, beta: float, psi: Psi, probability
 
 
 class PsiPO(PairObjective):
-    """Psi-PO over the pairs of a batch; see :func:`psi_po`."""
+    """The mean of Psi-PO's loss over the pairs of a step; see :func:`psi_po`."""
 
     name = "psi_po"
 

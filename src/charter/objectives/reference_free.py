@@ -6,6 +6,7 @@ Shapes: P pairs, B samples, N scored tokens.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -130,6 +131,10 @@ class CPO:
         self.label_smoothing = label_smoothing
         self.name = loss_type if loss_type in TARGETED else "cpo"
 
+    def stated_by(self) -> tuple[Callable[..., Tensor], ...]:
+        """For the documentation: the loss, and the reward where it is not the log-prob itself."""
+        return (cpo_loss, alpha_reward) if self.alpha else (cpo_loss,)
+
     def counts(self, layout: Layout) -> dict[str, float]:
         """One unit per pair, weighted."""
         return {self.name: layout.count(Unit.PAIR)}
@@ -152,7 +157,11 @@ class CPO:
 
 
 class OddsRatio:
-    """ORPO's odds-ratio term over the pairs of a batch, times ``beta`` (the paper's lambda)."""
+    """ORPO's odds-ratio term (:func:`odds_ratio_loss`) over the pairs of a batch.
+
+    Args:
+        beta: its weight, the paper's lambda.
+    """
 
     needs = frozenset({Need.LOGPS})
 
@@ -178,7 +187,7 @@ class OddsRatio:
 
 
 class SLiC:
-    """SLiC-HF's ranking term over the pairs of a batch.
+    """SLiC-HF's ranking term (:func:`slic_loss`) over the pairs of a batch.
 
     Args:
         delta: margin in nats per sequence beyond which a pair costs nothing.

@@ -24,7 +24,7 @@ def squared_errors(reward_BZ: Tensor, rating_BZ: Tensor) -> Tensor:
 
 
 class AttributeRegression:
-    """Mean squared error over the ratings there are: samples and dimensions together.
+    """Mean squared error (:func:`squared_errors`) over the ratings there are, dimensions together.
 
     A dimension rated twice as often counts twice as much; a missing rating counts nothing.
     """

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from charter.errors import ConfigError
 from charter.objectives.base import Layout, Need, Scored, Stats, Term
+from charter.objectives.pair_metrics import accuracy
 from charter.objectives.ranking import bradley_terry, plackett_luce
 
 Centering = Literal["squared", "absolute_mean"]
@@ -77,7 +78,7 @@ class BradleyTerry:
         margin_P = layout.margin_P if self.use_margin else None
         loss_P = bradley_terry(better_P, worse_P, layout.probability_P, margin_P)
         count = float(weight_P.sum())
-        metrics = _metrics(better_P.detach(), worse_P.detach(), weight_P)
+        metrics = _metrics(better_P.detach(), worse_P.detach(), layout.probability_P, weight_P)
         terms = {"reward": Term((loss_P * weight_P).sum(), count, metrics)}
         if self.coefficient is not None:
             both_P = better_P + worse_P
@@ -107,19 +108,20 @@ def prompt_weights(layout: Layout) -> Tensor:
 
 
 @torch.no_grad()
-def _metrics(better_P: Tensor, worse_P: Tensor, weight_P: Tensor) -> dict[str, Tensor]:
+def _metrics(better_P: Tensor, worse_P: Tensor, probability_P: Tensor, weight_P: Tensor) -> dict[str, Tensor]:
     """Weighted sums over pairs. Accuracy and margins are of the rewards, without the data's margin.
 
-    ``rewards/probability`` is the mean of ``sigmoid(r_w - r_l)``: on a calibrated model, and pairs
-    that are certain, it equals the accuracy.
+    ``rewards/accuracies`` is the probability that the order of the rewards is right, as the data say
+    it; ``rewards/probability`` how probable the rewards find the data's order: the mean of
+    ``p sigmoid(r_w - r_l) + (1 - p) sigmoid(r_l - r_w)``.
     """
     gap_P = better_P - worse_P
     per_pair = {
         "rewards/chosen": better_P,
         "rewards/rejected": worse_P,
         "rewards/margins": gap_P,
-        "rewards/accuracies": (gap_P > 0).to(weight_P.dtype),
-        "rewards/probability": gap_P.sigmoid(),
+        "rewards/accuracies": accuracy(better_P, worse_P, probability_P),
+        "rewards/probability": probability_P * gap_P.sigmoid() + (1 - probability_P) * (-gap_P).sigmoid(),
     }
     return {name: (x_P * weight_P).sum() for name, x_P in per_pair.items()}
 
@@ -146,7 +148,8 @@ class PlackettLuce:
         for group, member_K, rank_K in rankings(layout):
             total = total + weight_G[group] * plackett_luce(reward_B[member_K], rank_K)
         better_P, worse_P = scored.better(reward_B.detach()), scored.worse(reward_B.detach())
-        return {"ranking": Term(total, float(weight_P.sum()), _metrics(better_P, worse_P, weight_P))}
+        metrics = _metrics(better_P, worse_P, layout.probability_P, weight_P)
+        return {"ranking": Term(total, float(weight_P.sum()), metrics)}
 
 
 def rankings(layout: Layout) -> Iterator[tuple[int, Tensor, Tensor]]:

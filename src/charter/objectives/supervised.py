@@ -5,12 +5,14 @@ Shapes: N scored tokens, B samples, P pairs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from charter.objectives.base import Layout, Need, Scored, Stats, Term, Unit
+from charter.objectives.pair_metrics import accuracy
 from charter.objectives.ranking import bradley_terry
 
 LossType = Literal["nll", "dft"]
@@ -18,7 +20,10 @@ Aggregation = Literal["token_mean", "sequence_mean"]
 
 
 def nll(logps_N: Tensor) -> Tensor:
-    """Negative log-likelihood of each token, ``(N,)``."""
+    """Negative log-likelihood of each token, ``(N,)``: ``-log p(token | prompt, tokens before)``.
+
+    Maximum likelihood on demonstrations: Ouyang et al. 2022 (2203.02155), section 3.5.
+    """
     return -logps_N
 
 
@@ -32,14 +37,14 @@ def dft(logps_N: Tensor) -> Tensor:
 
 
 class NLL:
-    """Negative log-likelihood (Ouyang et al. 2022, 2203.02155, section 3.5) and its DFT form.
+    """The mean of a loss of tokens.
 
     Over the whole optimizer step, ``token_mean`` divides by all trained tokens, which is not
     the mean of sequence means; ``sequence_mean`` is that mean, so that a long answer counts
     no more than a short one.
 
     Each part of the data has a mean of its own, so their sizes do not set the balance: the
-    pretraining term of PPO-ptx (ibid., equation 2), and GenRM's ``NLL(verify) + lambda *
+    pretraining term of PPO-ptx (2203.02155, equation 2), and GenRM's ``NLL(verify) + lambda *
     NLL(generate)`` (Zhang et al. 2024, 2408.15240).
 
     Args:
@@ -71,6 +76,10 @@ class NLL:
         self.by_sequence = loss_aggregation == "sequence_mean"
         self.part, self.weighted = part, weighted
         self.name = name or (f"{part}_{loss_type}" if part else loss_type)
+
+    def stated_by(self) -> tuple[Callable[[Tensor], Tensor], ...]:
+        """For the documentation: the loss of a token."""
+        return (self.loss,)
 
     def counts(self, layout: Layout) -> dict[str, float]:
         """One unit per trained token of the part, or per sample that has one."""
@@ -141,11 +150,11 @@ class BinaryDiscrimination:
 
 
 def _pair_metrics(scored: Scored, score_B: Tensor) -> dict[str, Tensor]:
-    """Weighted sums over pairs."""
+    """Weighted sums over pairs; accuracy is the probability that their order is right."""
     scored, score_B = scored.detached(), score_B.detach()
     better_P, worse_P = scored.better(score_B), scored.worse(score_B)
     per_pair = {
-        "accuracies": (better_P > worse_P).to(score_B.dtype),
+        "accuracies": accuracy(better_P, worse_P, scored.layout.probability_P),
         "margins": better_P - worse_P,
         "logps/chosen": scored.better(scored.logps_B),
         "logps/rejected": scored.worse(scored.logps_B),

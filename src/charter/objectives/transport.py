@@ -90,7 +90,8 @@ def aot_loss(better: Atoms, worse: Atoms, beta: float, label_smoothing: float = 
 
     The loss of the step is the sum over pieces of ``mass * loss(u, v)`` of the coupled values, with
     ``loss = -(1 - e) log sigmoid(beta (u - v)) - e log sigmoid(-beta (u - v))``, times the weight of
-    the better side. 2406.05882, section 3, violation measured by the logistic loss as in TRL.
+    the better side. Melnyk et al. 2024 (2406.05882), section 3, violation measured by the logistic
+    loss as in TRL.
 
     The value is the part of this micro-batch's better side; the gradient reaches its values on
     both sides, those of other micro-batches being constants: over the step, values and gradients
@@ -138,6 +139,8 @@ def _both_ways(layout: Layout) -> Tensor:
 
 class AOTUnpaired:
     """AOT of labelled answers: log-ratios of the desirable ones against those of the undesirable ones.
+
+    The transport loss is :func:`aot_loss`'s.
 
     The two may differ in number, and a step may hold unequal numbers of them; then quantiles are
     compared. A step that lacks one kind trains nothing.

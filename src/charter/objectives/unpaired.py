@@ -54,7 +54,7 @@ def bco_loss(reward_B: Tensor, desirable_B: Tensor, delta: float) -> Tensor:
 
 
 class KTO:
-    """Kahneman-Tversky optimisation, and APO-zero on labelled answers.
+    """Kahneman-Tversky optimisation, and APO-zero on labelled answers: the mean of :func:`kto_loss`.
 
     The mean is over answers: ``desirable_weight`` and ``undesirable_weight`` change what an answer
     counts, not what the sum is divided by, as in TRL. The reference point ``z0`` is the mean
@@ -128,7 +128,7 @@ _KINDS = ("desirable", "undesirable")
 
 
 class BCO:
-    """Binary classifier optimisation with a reward shift that is remembered from step to step.
+    """Binary classifier optimisation (:func:`bco_loss`) with a reward shift remembered from step to step.
 
     ``delta`` is half the sum of the mean rewards of both kinds of answers, each mean an exponential
     moving average over steps that starts at its first step's mean. (TRL took one mean over all

@@ -145,11 +145,13 @@ def _check_train(recipe: Recipe, number: int, stage: Any, found: dict[str, Any])
 def _check_rewards(options: Any, base: Path, groups: Sequence[Group]) -> None:
     """The rewards that are there already; those an earlier stage trains are checked by their names."""
     from charter.catalogue.rollouts import RolloutOptions
+    from charter.feedback.rewards.gate_check import check_gates
     from charter.pipeline.rewarded_prompts import check_prompts, rewards_of
     from charter.pipeline.stage_models import without_models
 
     if not isinstance(options, RolloutOptions):
         return
+    check_gates(options.reward_funcs, base, groups)
     there = without_models(options)
     assert isinstance(there, RolloutOptions)
     if options.reward_funcs and not there.reward_funcs:

@@ -227,7 +227,8 @@ def _check_order(stages: list[tuple[str, Any]], head: RecipeHead, where: str) ->
     seen: set[str] = set()
     for number, (kind, stage) in enumerate(stages, start=1):
         place = f"{where}: stage {number} ({kind})"
-        if kind in seen and kind not in ("train", "review"):
+        # Two reward models of different principles want pairs of their own: a train stage takes the last.
+        if kind in seen and kind not in ("train", "review", "compare"):
             raise ConfigError(f"{kind} appears twice; one of each in a recipe", where=place)
         for need in _NEEDS.get(kind, ()):
             if need not in seen:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from charter.catalogue import lookup
 from charter.constitution import Constitution
 from charter.errors import CharterError, Interrupted
 from charter.interrupt import graceful
+from charter.pipeline.attempts import Attempts
 from charter.pipeline.preflight import preflight
 from charter.pipeline.recipe import Recipe
 from charter.pipeline.reviews import forget_all_but
@@ -80,11 +82,21 @@ def run_recipe(recipe: Recipe, directory: Path, *, fresh: bool = False) -> dict[
         forget_all_but(run.path, reviews)
         results: dict[str, Any] = {}
         folders: dict[str, Path] = {}
+        before: list[dict[str, Any]] = []
         key = ""
         for number, (kind, options) in enumerate(recipe.stages, start=1):
             key = _key(key, recipe, kind, options)
-            context = Context(recipe, run, number, run.stage(number, kind), dict(results), dict(folders))
+            context = Context(
+                recipe,
+                run,
+                number,
+                run.stage(number, kind),
+                dict(results),
+                dict(folders),
+                before=tuple(before),
+            )
             result = _run_stage(context, kind, options, key)
+            before.append(result)
             for label in _labels(kind, options):
                 results[label], folders[label] = result, context.directory
             if kind in folders:
@@ -126,13 +138,19 @@ def _run_stage(context: Context, kind: str, options: Any, key: str) -> dict[str,
         return {**done, "skipped": True}
     say(f"{title} ...")
     began = time.monotonic()
+    context.attempts = Attempts(context.directory)
+    context.attempts.begin()
     try:
         result = RUNNERS[kind](context, options)
-    except CharterError as error:
-        error.add_note(f"in stage {context.number} ({kind})")
+    except BaseException as error:
+        with suppress(CharterError):  # a full disk must not hide what went wrong
+            context.attempts.stop()
+        if isinstance(error, CharterError):
+            error.add_note(f"in stage {context.number} ({kind})")
         if isinstance(error, Interrupted):
             error.fix = error.fix or "run the same command again to continue"
         raise
+    context.attempts.forget()
     say(f"{title}: {result['line']}  ({time.monotonic() - began:.0f} s)")
     return result
 
@@ -144,9 +162,11 @@ def _key(before: str, recipe: Recipe, kind: str, options: Any) -> str:
     values = options.model_dump(mode="json")
     files = {}
     for name in ("prompts", "data", "eval_data", "unrelated", "ptx_data", "card", "labels", "since"):
-        path = recipe.file(values[name]) if values.get(name) else None
-        if path is not None and path.is_file():
-            files[name] = sha256_file(path)
+        given = values.get(name) or []
+        for number, one in enumerate(given if isinstance(given, list) else [given]):
+            path = recipe.file(one)
+            if path.is_file():
+                files[f"{name} {number}" if number else name] = sha256_file(path)
     for spec in values.get("reward_funcs") or ():
         path = recipe.file(reward_file(spec))
         if path.is_file():

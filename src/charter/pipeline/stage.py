@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from charter.constitution import Constitution
 from charter.errors import UserError
 from charter.models.policy import Policy
+from charter.pipeline.attempts import Attempts, Spent
 from charter.pipeline.recipe import Recipe
 from charter.rundir import RunDir, write_json
 
@@ -30,6 +31,9 @@ class Context:
             the last that trained a policy.
         folders: their folders, likewise.
         started: monotonic start of the stage.
+        before: the summaries of the stages before, in order; where a kind or a name comes twice, ``results``
+            has only the last.
+        attempts: at this stage; None = this one alone is counted.
     """
 
     recipe: Recipe
@@ -39,6 +43,8 @@ class Context:
     results: Mapping[str, Any]
     folders: Mapping[str, Path]
     started: float = field(default_factory=time.monotonic)
+    before: tuple[Mapping[str, Any], ...] = ()
+    attempts: Attempts | None = None
 
     def constitution(self) -> Constitution:
         """The recipe's constitution."""
@@ -54,7 +60,8 @@ class Context:
 
     def finish(self, summary: Mapping[str, Any]) -> dict[str, Any]:
         """Write what the stage found; it is done from here on."""
-        result = {"seconds": round(time.monotonic() - self.started, 1), **summary}
+        spent = self.attempts.spent() if self.attempts else Spent(time.monotonic() - self.started)
+        result = {**spent.to_json(), **summary}
         write_json(self.directory / DONE, result)
         return result
 

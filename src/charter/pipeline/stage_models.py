@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from charter.catalogue import ENTRIES, TrainOptions
+from charter.catalogue import ENTRIES, Entry, TrainOptions
 from charter.errors import ConfigError, did_you_mean
+from charter.models.trained_as import kind_of
 
 NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 _PLACE = re.compile(r"\{(" + NAME + r")\}")
+JUDGE = "judge"
 _REWARDS = ("reward_funcs", "critic_model")
 
 
@@ -42,7 +44,12 @@ def check_names(trained: Sequence[tuple[int, Any]], where: str) -> None:
             raise ConfigError(f"the name {stage.name!r} is there twice", where=place)
         _check_uses(stage, kinds, place)
         if stage.name is not None and (entry := ENTRIES.get(stage.algorithm)) is not None:
-            kinds[stage.name] = entry.trains
+            kinds[stage.name] = _made(entry)
+
+
+def _made(entry: Entry) -> str:
+    """What a train stage makes; a judge whose verdicts are words is a policy and a reward."""
+    return JUDGE if entry.trains == "policy" and kind_of(entry.name) is not None else entry.trains
 
 
 def _check_uses(stage: Any, kinds: Mapping[str, str], place: str) -> None:
@@ -56,7 +63,7 @@ def _check_uses(stage: Any, kinds: Mapping[str, str], place: str) -> None:
                     f"{key}: no train stage {name!r} before this one; {did_you_mean(name, kinds)}",
                     where=place,
                 )
-            if kinds[name] != kind:
+            if kinds[name] != kind and not (kinds[name] == JUDGE and key in ("model", "reward_funcs")):
                 raise ConfigError(
                     f"{key}: the stage {name!r} trains a {kinds[name]} model, not a {kind} model", where=place
                 )
@@ -82,15 +89,17 @@ def source(text: str, folders: Mapping[str, Path]) -> str:
 
 
 def without_models(options: TrainOptions) -> TrainOptions:
-    """The options without the rewards that are not there before the recipe has run."""
+    """The options without the rewards that are not there before the recipe has run, and gates on them."""
+    from charter.feedback.rewards.gate import GATE
+
     funcs = getattr(options, "reward_funcs", ())
-    kept = [at for at, spec in enumerate(funcs) if not names_in(spec)]
-    if len(kept) == len(funcs):
+    kept = [at for at, spec in enumerate(funcs) if not names_in(spec) and spec.partition(":")[0] != GATE]
+    if not any(names_in(spec) for spec in funcs):
         return options
-    weights = getattr(options, "reward_weights", None)
+    weights = tuple((getattr(options, "reward_weights", None) or (1.0,) * len(funcs))[at] for at in kept)
     update = {
         "reward_funcs": tuple(funcs[at] for at in kept),
-        "reward_weights": None if weights is None else tuple(weights[at] for at in kept),
+        "reward_weights": weights if any(weights) else None,  # those that only watch are checked too
     }
     return options.model_copy(update=update)
 

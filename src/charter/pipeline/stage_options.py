@@ -40,15 +40,29 @@ class SampleStage(Config):
 class _WithJudge(Config):
     """A stage in which a judge may decide what rules leave open."""
 
-    judge: str | None = None
-    """Judges what rules leave open: a model, a distilled judge's folder, or ``endpoint:MODEL@URL``."""
-    card: str | None = None
-    """The judge's card; None = the judge is examined first."""
+    judge: str | tuple[str, ...] | None = None
+    """Judges what rules leave open: a model, a distilled judge's folder, or ``endpoint:MODEL@URL``; a list of
+    them judges as a panel."""
+    card: str | tuple[str, ...] | None = None
+    """The judge's card, of a panel a list of them; a judge without one is examined first."""
     labels: str | None = None
     """Rows that people labelled: they calibrate the judge, or correct the rates of their answers."""
 
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """Names of the judges."""
+        return (self.judge,) if isinstance(self.judge, str) else self.judge or ()
+
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """Files of their cards."""
+        return (self.card,) if isinstance(self.card, str) else self.card or ()
+
     @model_validator(mode="after")
     def _judge_is_named(self) -> Self:
+        for name in ("judge", "card"):
+            if getattr(self, name) == ():
+                raise ValueError(f"{name} is an empty list: leave it out")
         for name in ("card", "labels"):
             if getattr(self, name) is not None and self.judge is None:
                 raise ValueError(f"{name} has no effect without a judge")

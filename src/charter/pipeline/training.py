@@ -19,6 +19,7 @@ from charter.evaluation.kl_stop import KLStop
 from charter.feedback.reward import measure_scale
 from charter.models.policy import Policy
 from charter.models.reward_scale import RewardScale
+from charter.models.trained_as import after_training
 from charter.objectives.base import Need
 from charter.pipeline.on_policy import answered_once, own_answers
 from charter.pipeline.online import online_hooks, online_run
@@ -93,6 +94,9 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
     if entry.rollouts is None and own is None:
         _say_trained(groups, prepared.report.trained_tokens)
     fingerprint = _fingerprint(request, policy)
+    # After the fingerprint, and before anything is saved: a checkpoint says from the first how it is asked.
+    reasons = any(group.meta.get("reasons") for group in loaded.groups)
+    policy.trained_as = after_training(entry, request.options, reasons=reasons, before=policy.trained_as)
 
     online = _online(entry, request, groups, policy)
 
@@ -140,6 +144,7 @@ def train(request: TrainRequest, policy: Policy, directory: Path) -> dict[str, A
         "rows": {"kept": report.kept, "of": report.groups, "dropped": dict(report.dropped)},
         "last": dict(result.last),
         "options": request.options.model_dump(mode="json"),
+        **({} if online is None else {"watched_rewards": _watched(online)}),
         "line": f"{result.steps} of {result.planned} steps, stopped by: {result.stopped_by}",
     }
 
@@ -150,6 +155,13 @@ def _held_out(entry: Entry, request: TrainRequest, policy: Policy) -> Sequence[G
     if isinstance(options, OnPolicyDistillationOptions):
         return answered_once(loaded, entry, options, policy)
     return arranged(rendered(loaded, policy, options).groups, entry, options, policy)
+
+
+def _watched(online: OnlineRun) -> list[str]:
+    """Names of the rewards that are not trained on: of weight 0, and read by no other reward."""
+    read = {name for one in getattr(online.rewards, "rewards", ()) for name in one.reads}
+    weights = zip(online.rewards.names, online.rewards.weights, strict=True)
+    return [name for name, weight in weights if weight == 0 and name not in read]
 
 
 def _own_answers(
@@ -205,7 +217,12 @@ def _dimensions(terms: Sequence[WeightedTerm], groups: Sequence[Group]) -> int:
 def _normalise(
     policy: Policy, model: Path, groups: Sequence[Group], held_out: Sequence[Group], options: TrainOptions
 ) -> None:
-    """Measure the mean and deviation of the trained model's rewards, and keep them beside it."""
+    """Measure the mean and deviation of the trained model's rewards, and keep them beside it.
+
+    Those of a process reward model are log-odds of each step, which need no scale.
+    """
+    if policy.trained_as is not None and policy.trained_as.kind == "process":
+        return
     scale = RewardScale.load(model)
     if scale is None or not scale.samples:  # else the run had finished before
         data = "evaluation data" if held_out else "training data"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -13,6 +14,9 @@ WIDTH, PANEL, GAP = 600, 190, 46
 """Units of the drawing's view box: its plots, and what is between them."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 34, 48
+
+NAMESPACE = Markup(' xmlns="http://www.w3.org/2000/svg"')
+"""What a drawing says of itself where it stands alone."""
 
 _STYLE = """
 .overopt text { font: 12px system-ui, sans-serif; fill: var(--quiet, #5b626b); }
@@ -87,6 +91,21 @@ def overoptimisation_chart(
         '<svg xmlns="http://www.w3.org/2000/svg" class="overopt" role="img" aria-label="{}" viewBox="{}">'
         "<style>{}</style>{}</svg>"
     ).format(words, frame, Markup(_STYLE), Markup("").join(parts))
+
+
+def curve_chart(found: Mapping[str, Any]) -> Markup:
+    """The drawing of one curve of a run, as :mod:`charter.evaluation.overoptimisation_run` writes it.
+
+    Args:
+        found: ``points`` (``d``, ``proxy``, ``gold``; at least one), ``curve``, ``peak``, ``words``.
+    """
+    peak = found["peak"]
+    return overoptimisation_chart(
+        [Measured(one["d"], one["proxy"], one["gold"]) for one in found["points"]],
+        [(place[0], place[1], place[2], place[3]) for place in found["curve"]],
+        None if peak is None else Peak(peak["d"], peak["lo"], peak["hi"]),
+        f"{found['name']} against {found['proxy']}: {found['words']}",
+    )
 
 
 @dataclass(frozen=True, slots=True)

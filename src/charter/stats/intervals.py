@@ -49,11 +49,11 @@ def wilson(k: float, n: float, level: float = 0.95) -> Interval:
     return Interval(lo, hi)
 
 
-def newcombe_paired(n11: int, n10: int, n01: int, n00: int, level: float = 0.95) -> Interval:
+def newcombe_paired(n11: float, n10: float, n01: float, n00: float, level: float = 0.95) -> Interval:
     """Interval of the change of a rate measured twice on the same items: second minus first.
 
     Newcombe's method 10: the two Wilson intervals, squared and added, with the
-    correlation of the pairs (shrunk by a continuity correction).
+    correlation of the pairs (shrunk by a continuity correction). Effective counts may be fractions.
     Source: Newcombe, Statistics in Medicine 17 (1998) 2635-2650.
 
     Args:
@@ -98,7 +98,7 @@ def _combine(a: float, b: float, correlation: float) -> float:
     return math.sqrt(max(0.0, a * a - 2 * correlation * a * b + b * b))
 
 
-def _phi(n11: int, n10: int, n01: int, n00: int) -> float:
+def _phi(n11: float, n10: float, n01: float, n00: float) -> float:
     n = n11 + n10 + n01 + n00
     margins = (n11 + n10) * (n01 + n00) * (n11 + n01) * (n10 + n00)
     if margins == 0:

@@ -60,7 +60,8 @@ def plan_gate(
         n: answers judged.
         errors: the judge on labelled answers.
         bound: the gate's.
-        level: confidence level.
+        level: confidence level. At that of the gate half of all studies would decide, at its
+            :func:`charter.stats.power.planning_level` four of five.
         label_cost: what a label costs, in judged answers.
 
     Raises:
@@ -85,50 +86,6 @@ def plan_gate(
     both = _cheapest(decided, label_cost, None if labels is None else (0, labels))
     why = "" if both else f"more than {SEARCH_LIMIT:,} answers and labels would be needed"
     return Plan(decision, alone, labels, both, why)
-
-
-def power_of_gate(
-    rate: float,
-    sensitivity: float,
-    specificity: float,
-    answers: int,
-    good: int,
-    bad: int,
-    bound: float,
-    *,
-    level: float = 0.95,
-    runs: int = 400,
-    seed: int = 0,
-) -> float:
-    """Chance that a gate is decided, and rightly, when a study is planned; by simulation.
-
-    Args:
-        rate: supposed true rate.
-        sensitivity: of the judge.
-        specificity: of the judge.
-        answers: to be judged.
-        good: labelled good answers to calibrate on.
-        bad: labelled bad ones.
-        bound: the gate's.
-        level: confidence level.
-        runs: simulated studies.
-        seed: of the simulation.
-    """
-    import numpy as np
-
-    rng = np.random.default_rng(seed)
-    wanted = "pass" if rate >= bound else "fail"
-    chance = rate * sensitivity + (1 - rate) * (1 - specificity)
-    drawn = zip(
-        rng.binomial(answers, chance, runs).tolist(),
-        rng.binomial(good, sensitivity, runs).tolist(),
-        rng.binomial(bad, 1 - specificity, runs).tolist(),
-        strict=True,
-    )
-    right = sum(
-        judged_gate(k, answers, JudgeErrors(good, g, bad, b), bound, level) == wanted for k, g, b in drawn
-    )
-    return right / runs
 
 
 def _side(raw: float, errors: JudgeErrors, bound: float) -> Decision | None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from charter.stats.clustered import effective_counts
 from charter.stats.intervals import Interval, square_and_add, wilson, z_of
 
 Status = Literal["identified", "not_identified", "contradicted", "no_data"]
@@ -33,11 +34,14 @@ _STEPS = 12
 class JudgeErrors:
     """How a judge did on answers whose true label is known.
 
+    Answers that share prompts count as what they are worth, so that counts may be fractions.
+
     Attributes:
         good: answers that are good.
         good_passed: those of them that the judge passed.
         bad: answers that are bad.
         bad_passed: those of them that the judge passed, in error.
+        labelled: how many answers were labelled, whatever they are worth; None = :attr:`n`.
 
     Raises:
         ValueError: more passed than there are, or a negative count.
@@ -47,6 +51,16 @@ class JudgeErrors:
     good_passed: float
     bad: float
     bad_passed: float
+    labelled: int | None = None
+
+    @classmethod
+    def of(cls, good: Sequence[Sequence[float]], bad: Sequence[Sequence[float]]) -> JudgeErrors:
+        """From the verdicts on good and on bad answers, 0 or 1, of each prompt that has some.
+
+        Source: see :func:`charter.stats.clustered.effective_counts`.
+        """
+        (right, n_good), (slipped, n_bad) = (effective_counts(part) for part in (good, bad))
+        return cls(n_good, right, n_bad, slipped, sum(map(len, (*good, *bad))))
 
     def __post_init__(self) -> None:
         if not (0 <= self.good_passed <= self.good and 0 <= self.bad_passed <= self.bad):
@@ -54,8 +68,13 @@ class JudgeErrors:
 
     @property
     def n(self) -> float:
-        """Labelled answers."""
+        """Independent labelled answers."""
         return self.good + self.bad
+
+    @property
+    def labels(self) -> int:
+        """Labelled answers, whatever they are worth."""
+        return round(self.n) if self.labelled is None else self.labelled
 
     @property
     def sensitivity(self) -> float | None:
@@ -116,8 +135,8 @@ class JudgeRate:
 def corrected_rate(passed: float, n: float, errors: JudgeErrors, level: float = 0.95) -> JudgeRate:
     """The true rate behind ``passed`` of ``n`` answers that a judge with ``errors`` passed.
 
-    Counts may be fractions: :func:`effective_counts` makes them from answers that share prompts.
-    The labels must come from answers like those judged, and be independent of them.
+    Counts may be fractions: :func:`charter.stats.clustered.effective_counts` makes them from answers that
+    share prompts. The labels must come from answers like those judged, and be independent of them.
 
     Args:
         passed: answers the judge passed.
@@ -145,7 +164,7 @@ def corrected_rate(passed: float, n: float, errors: JudgeErrors, level: float = 
             raw_interval,
             "not_identified",
             f"the judge is not clearly better than chance: sensitivity + specificity - 1 is {youden:.2f}, "
-            f"and as low as {spread.lo:.2f} fits its {errors.n:g} labels",
+            f"and as low as {spread.lo:.2f} fits its {errors.labels} labels",
         )
     highest, lowest = score_z(1.0, passed, n, errors), score_z(0.0, passed, n, errors)
     if max(highest, -lowest) > z_of(CONTRADICTED_AT):
@@ -186,32 +205,6 @@ def score_z(theta: float, passed: float, n: float, errors: JudgeErrors) -> float
         far *= 4.0
     multiplier = brentq(left, 0.0, far, xtol=1e-9, rtol=1e-9)
     return math.copysign(math.sqrt(max(0.0, multiplier * misfit)), misfit)
-
-
-def effective_counts(clusters: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """``(passed, n)`` of as many independent answers as answers that share prompts are worth.
-
-    The rate is the mean over prompts of a prompt's rate; ``n`` is what makes its binomial variance
-    that between prompts, at least the number of prompts and at most the number of answers.
-
-    Args:
-        clusters: of each prompt its verdicts, 0 or 1.
-
-    Raises:
-        ValueError: a prompt without verdicts, or a value outside [0, 1].
-    """
-    if any(not cluster or not all(0 <= value <= 1 for value in cluster) for cluster in clusters):
-        raise ValueError("a prompt needs at least one verdict, and verdicts lie in [0, 1]")
-    prompts, answers = len(clusters), sum(map(len, clusters))
-    if prompts < 2 or answers == prompts:
-        return math.fsum(map(math.fsum, clusters)) / max(1, answers) * prompts, float(prompts)
-    means = [math.fsum(cluster) / len(cluster) for cluster in clusters]
-    rate = math.fsum(means) / prompts
-    variance = math.fsum((mean - rate) ** 2 for mean in means) / (prompts - 1) / prompts
-    # Prompts that all agree show no spread; they are then worth one answer each, not endlessly many.
-    worth = rate * (1 - rate) / variance if variance > 0 else float(prompts)
-    n = min(float(answers), max(float(prompts), worth))
-    return rate * n, n
 
 
 def _fitted(pull: float, rate: float, size: float) -> float:

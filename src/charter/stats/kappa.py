@@ -1,9 +1,10 @@
-"""Agreement beyond chance: Cohen's kappa of two raters, Fleiss' of several, with intervals."""
+"""Agreement of two raters beyond chance: Cohen's kappa, with an interval."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +23,8 @@ class Kappa:
     """Agreement beyond chance.
 
     Attributes:
-        value: 1 = complete, 0 = what chance gives; None where all ratings are equal, or there are
-            fewer than two items: chance then agrees completely too.
+        value: 1 = complete, 0 = what chance gives; None where all ratings are equal (chance then agrees
+            completely too), or fewer than two items stand alone.
         interval: of it; all of [-1, 1] where it says nothing.
         observed: share of agreement, weighted.
         expected: that of chance.
@@ -44,10 +45,12 @@ def cohen_kappa(
     order: Sequence[Hashable] | None = None,
     weights: Weights = "none",
     level: float = 0.95,
+    clusters: Sequence[Hashable] | None = None,
 ) -> Kappa:
     """Kappa of two raters of the same items (Cohen 1960; weighted: 1968).
 
-    The interval is the jackknife's over items on the scale ``log(1 - kappa)``, with a t quantile.
+    The interval is the jackknife's over items on the scale ``log(1 - kappa)``, with a t quantile. Items that
+    hang together are left out together.
 
     Args:
         first: one rater's ratings.
@@ -55,13 +58,14 @@ def cohen_kappa(
         order: the ratings from low to high, for weights.
         weights: see :data:`Weights`.
         level: confidence level.
+        clusters: of each item what it hangs together with others by; None = each stands alone.
 
     Raises:
         ValueError: no items, unequal numbers, weights without ``order``, or a rating outside it.
     """
     import numpy as np
 
-    if not first or len(first) != len(second):
+    if not first or len(first) != len(second) or (clusters is not None and len(clusters) != len(first)):
         raise ValueError(f"{len(first)} and {len(second)} ratings")
     if weights != "none" and order is None:
         raise ValueError("weighted agreement needs the order of the ratings")
@@ -80,49 +84,32 @@ def cohen_kappa(
         chance_IJ = np.outer(shares_IJ.sum(1), shares_IJ.sum(0))
         return float((agree_IJ * shares_IJ).sum()), float((agree_IJ * chance_IJ).sum())
 
-    # Items with equal ratings are interchangeable: one is left out of each cell of the table.
-    alone = len(first) < 2
-    cells = [] if alone else [(table_IJ[i, j], (i, j)) for i in range(k) for j in range(k) if table_IJ[i, j]]
+    # Parts with equal tables are interchangeable: one is left out of each kind.
+    parts = Counter(_tables(first, second, clusters))
 
-    def without(cell: tuple[int, int]) -> tuple[float, float]:
+    def without(part: Table) -> tuple[float, float]:
         fewer_IJ = table_IJ.copy()
-        fewer_IJ[cell] -= 1
+        for (a, b), many in part:
+            fewer_IJ[names[a], names[b]] -= many
         return rates(fewer_IJ)
 
-    left = [(float(many), without(cell)) for many, cell in cells]
-    return _kappa(rates(table_IJ), len(first), left, level)
+    units = sum(parts.values())
+    left = [(float(many), without(part)) for part, many in parts.items()] if units > 1 else []
+    return _kappa(rates(table_IJ), len(first), units, left, level)
 
 
-def fleiss_kappa(items: Sequence[Mapping[Hashable, int]], *, level: float = 0.95) -> Kappa:
-    """Kappa of several raters, not always the same ones (Fleiss 1971).
+Table = frozenset[tuple[tuple[Hashable, Hashable], int]]
+"""How often each pair of ratings occurs."""
 
-    Args:
-        items: of each item how many raters gave each rating; an equal number of raters of each.
-        level: confidence level.
 
-    Raises:
-        ValueError: no items, fewer than two raters, or unequal numbers of them.
-    """
-    import numpy as np
-
-    raters = {sum(item.values()) for item in items}
-    if len(raters) != 1 or min(raters) < 2:
-        raise ValueError("Fleiss' kappa needs items with an equal number of raters, at least two each")
-    (m,) = raters
-    names = list(dict.fromkeys(name for item in items for name in item))
-    counts_NK = np.array([[item.get(name, 0) for name in names] for item in items], dtype=np.float64)
-    agreed_N = (counts_NK * (counts_NK - 1)).sum(1) / (m * (m - 1))
-    agreed, counts_K, n = float(agreed_N.sum()), counts_NK.sum(0), len(items)
-
-    def rates(agreed: float, counts_K: NDArray[np.float64], n: int) -> tuple[float, float]:
-        return agreed / n, float(((counts_K / (n * m)) ** 2).sum())
-
-    left = (
-        [(1.0, rates(agreed - float(agreed_N[i]), counts_K - counts_NK[i], n - 1)) for i in range(n)]
-        if n > 1
-        else []
-    )
-    return _kappa(rates(agreed, counts_K, n), n, left, level)
+def _tables(
+    first: Sequence[Hashable], second: Sequence[Hashable], clusters: Sequence[Hashable] | None
+) -> list[Table]:
+    """The table of each cluster; of each item where there are none."""
+    both: dict[Hashable, Counter[tuple[Hashable, Hashable]]] = {}
+    for name, a, b in zip(range(len(first)) if clusters is None else clusters, first, second, strict=True):
+        both.setdefault(name, Counter())[a, b] += 1
+    return [frozenset(table.items()) for table in both.values()]
 
 
 def _agreement(k: int, weights: Weights) -> NDArray[np.float64]:
@@ -138,22 +125,23 @@ Left = tuple[float, tuple[float, float]]
 """How many items are alike, and the rates without one of them."""
 
 
-def _kappa(rates: tuple[float, float], n: int, left: Sequence[Left], level: float) -> Kappa:
+def _kappa(rates: tuple[float, float], n: int, units: int, left: Sequence[Left], level: float) -> Kappa:
+    """``units``: of the ``n`` items as many as stand alone."""
     from scipy.stats import t
 
     observed, expected = rates
-    if n < 2 or 1.0 - expected < 1e-12:
+    if units < 2 or 1.0 - expected < 1e-12:
         return Kappa(None, Interval(-1.0, 1.0), observed, expected, n)
     value = (observed - expected) / (1.0 - expected)
-    # However alike all items are, n of them cannot show more than this.
-    most = (wilson(observed * n, n, level).lo - expected) / (1.0 - expected)
+    # However alike all items are, so many of them cannot show more than this.
+    most = (wilson(min(1.0, observed) * units, units, level).lo - expected) / (1.0 - expected)
     ratio = 1.0 - value
     spread = 0.0
     if ratio > 1e-12:
         logs = [(many, math.log(max(_ratio(*one), 1e-12))) for many, one in left]
-        mean = math.fsum(many * log for many, log in logs) / n
-        spread = math.sqrt((n - 1) / n * math.fsum(many * (log - mean) ** 2 for many, log in logs))
-    grow = math.exp(float(t.ppf(0.5 + level / 2, n - 1)) * spread)
+        mean = math.fsum(many * log for many, log in logs) / units
+        spread = math.sqrt((units - 1) / units * math.fsum(many * (log - mean) ** 2 for many, log in logs))
+    grow = math.exp(float(t.ppf(0.5 + level / 2, units - 1)) * spread)
     lo, hi = 1.0 - ratio * grow, 1.0 - ratio / grow
     if ratio <= 1e-12 or not math.isfinite(lo):
         lo = most

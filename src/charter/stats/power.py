@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import Literal
 
-from charter.stats.intervals import wilson
+from charter.stats.intervals import wilson, z_of
 from charter.stats.paired import mcnemar_exact
 
 Decision = Literal["pass", "fail", "undecided"]
 
 SEARCH_LIMIT = 1_000_000
 """Beyond this many prompts the honest answer is that the rates are too close to tell."""
+
+
+POWER = 0.8
+"""Power that plans aim at."""
+
+ODDS = " in about four of five studies"
+"""How often what a plan asks for decides, in words."""
+
+
+def planning_level(level: float, power: float = POWER) -> float:
+    """The confidence level at which the expected interval must leave out a bound, for ``power`` at ``level``.
+
+    At ``level`` itself half of all studies would decide. The usual sum of two normal quantiles: 99.5% for
+    95% and a power of 0.8.
+    """
+    return 2 * NormalDist().cdf(z_of(level) + NormalDist().inv_cdf(power)) - 1
 
 
 def flips_needed(alpha: float = 0.05) -> int:
@@ -29,7 +46,7 @@ def flips_needed(alpha: float = 0.05) -> int:
 
 
 def more_pairs_to_decide(n10: int, n01: int, n: int, alpha: float = 0.05) -> int | None:
-    """Paired prompts to add before the change is significant, if flips keep their present rates.
+    """Paired prompts to add so that the change is significant in :data:`POWER` of studies at these rates.
 
     Args:
         n10: prompts that passed before only.
@@ -46,10 +63,12 @@ def more_pairs_to_decide(n10: int, n01: int, n: int, alpha: float = 0.05) -> int
     if n10 == n01:
         return None if mcnemar_exact(n10, n01) >= alpha else 0
 
+    strict = 1 - planning_level(1 - alpha)
+
     def decided(total: int) -> bool:
         up, down = max(n10, n01), min(n10, n01)
         # The surplus side is rounded down and the other up, so that rounding never decides.
-        return mcnemar_exact(up * total // n, -(-down * total // n)) < alpha
+        return mcnemar_exact(up * total // n, -(-down * total // n)) < strict
 
     if mcnemar_exact(n10, n01) < alpha:
         return 0

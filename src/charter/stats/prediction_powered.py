@@ -1,4 +1,4 @@
-"""A mean of which people labelled a part and a judge the whole (prediction-powered inference).
+"""A rate of which people labelled a part and a judge the whole (prediction-powered inference).
 
 The labelled answers must be a random part of all answers: then the judge's errors are measured where
 they matter, whatever they are, and no sensitivity or specificity is carried over from elsewhere.
@@ -6,7 +6,6 @@ they matter, whatever they are, and no sensitivity or specificity is carried ove
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,11 +15,11 @@ DRAWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class PoweredMean:
-    """A mean, and what the judge added to the labels.
+class PoweredRate:
+    """A rate, and what the judge added to the labels.
 
     Attributes:
-        estimate: the mean.
+        estimate: the rate.
         interval: of it.
         weight: trust in the judge; 0 = the labels alone, 1 = the judge's word with its bias taken off.
         labelled: answers with a label.
@@ -36,51 +35,6 @@ class PoweredMean:
     labels_alone: Interval
 
 
-def prediction_powered_mean(
-    labels: Sequence[float],
-    judged: Sequence[float],
-    unlabelled: Sequence[float],
-    *,
-    level: float = 0.95,
-    weight: float | None = None,
-) -> PoweredMean:
-    """Mean of a score; for pass and fail use :func:`prediction_powered_rate`.
-
-    ``weight * mean(unlabelled) + mean(labels - weight * judged)``. The weight that makes the variance
-    least is used (PPI++, 2311.01453, equation 6), within [0, 1]; ``weight=1`` is PPI (2301.09633).
-    The interval is a t interval with ``labels - 1`` degrees of freedom.
-
-    Args:
-        labels: people's scores.
-        judged: the judge's scores of the same answers, in the same order.
-        unlabelled: the judge's scores of the other answers.
-        level: confidence level.
-        weight: see :class:`PoweredMean`; None = the best.
-
-    Raises:
-        ValueError: fewer than two labels, unequal numbers, no other answers, or a value that is not finite.
-    """
-    import numpy as np
-
-    y, f, g = (np.asarray(values, dtype=np.float64) for values in (labels, judged, unlabelled))
-    if y.size < 2 or y.size != f.size or g.size < 1:
-        raise ValueError(f"{y.size} labels, {f.size} judged of them, {g.size} unlabelled")
-    if not all(np.isfinite(values).all() for values in (y, f, g)):
-        raise ValueError("scores must be finite")
-    if weight is None:
-        # The slope within the labelled answers: their own spread, so that few labels do not mislead it.
-        spread = float(np.var(f, ddof=1))
-        slope = float(np.cov(y, f)[0, 1]) / spread if spread > 0 else 0.0
-        weight = min(1.0, max(0.0, slope / (1 + y.size / g.size)))
-    left = y - weight * f
-    estimate = weight * float(g.mean()) + float(left.mean())
-    everything = float(np.var(np.concatenate((f, g)), ddof=1))
-    variance = weight**2 * everything / g.size + float(left.var(ddof=1)) / y.size
-    alone = _t_interval(float(y.mean()), float(y.var(ddof=1)) / y.size, y.size, level)
-    interval = _t_interval(estimate, variance, y.size, level)
-    return PoweredMean(estimate, interval, weight, y.size, g.size, alone)
-
-
 def prediction_powered_rate(
     labels: Sequence[bool],
     judged: Sequence[bool],
@@ -90,7 +44,7 @@ def prediction_powered_rate(
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
-) -> PoweredMean:
+) -> PoweredRate:
     """Rate of good answers, from labels of a part and the judge's verdicts on all.
 
     Among the answers that the judge passes, and among those that it fails, the labels say how many are
@@ -136,16 +90,9 @@ def prediction_powered_rate(
     interval = Interval(0.0 if estimate == 0.0 else min(lo, estimate), max(hi, estimate))
     weight = min(1.0, max(0.0, (rates[0] - rates[1]) / (1 + len(labels) / n))) if n else 0.0
     alone = wilson(sum(map(bool, labels)), len(labels), level)
-    return PoweredMean(estimate, interval, weight, len(labels), n, alone)
+    return PoweredRate(estimate, interval, weight, len(labels), n, alone)
 
 
 def _share(counts: Sequence[int]) -> float:
     """Good ones among ``[bad, good]``; a half where nothing is known."""
     return counts[1] / sum(counts) if sum(counts) else 0.5
-
-
-def _t_interval(mean: float, variance: float, labels: int, level: float) -> Interval:
-    from scipy.stats import t
-
-    half = float(t.ppf(0.5 + level / 2, labels - 1)) * math.sqrt(variance)
-    return Interval(mean - half, mean + half)

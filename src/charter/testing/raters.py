@@ -12,41 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from charter.label import Label
+from charter.label import Label, side_of
+from charter.testing.rater_items import SimulatedItem, simulated_items, turned
 
-ItemKind = Literal["pair", "rating"]
+__all__ = ["RaterStudy", "SimulatedItem", "SimulatedRater", "simulated_items"]
 
-
-@dataclass(frozen=True)
-class SimulatedItem:
-    """One item, and what is true of it.
-
-    Attributes:
-        id: its name.
-        truth: 1 or -1 for a pair (1 = the first of ``answers`` is better), 0 or 1 for a rating.
-        answers: the answers' texts.
-        models: who wrote them.
-        principle: id.
-        contested: groups with a stance see the truth the other way round here.
-        gold: the labels say what is right.
-        suggestion: what raters are shown before they label; None = nothing.
-        stratum: kept in the labels' ``meta``.
-    """
-
-    id: str
-    truth: int
-    answers: tuple[str, ...]
-    models: tuple[str, ...] = ()
-    principle: str = ""
-    contested: bool = False
-    gold: bool = False
-    suggestion: int | None = None
-    stratum: str = ""
-
-    @property
-    def kind(self) -> ItemKind:
-        """A pair has two answers."""
-        return "pair" if len(self.answers) == 2 else "rating"
+Said = int | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -64,6 +35,10 @@ class SimulatedRater:
         length: probability of taking the longer answer; negative = the shorter.
         fatigue: accuracy lost from its first label to its last, in equal steps.
         tie: probability of calling a tie.
+        timid: probability that a rating is one step nearer to the middle of its scale, where that is in the
+            same half.
+        strong: probability that a right answer on a pair has a margin of 2, not 1.
+        strong_wrong: the same of a wrong one.
         group: its group.
         stance: probability of turning the truth round on contested items.
         seconds: median time of a label; times are log-normal with sigma 0.5.
@@ -80,71 +55,13 @@ class SimulatedRater:
     length: float = 0.0
     fatigue: float = 0.0
     tie: float = 0.0
+    timid: float = 0.0
+    strong: float = 0.0
+    strong_wrong: float = 0.0
     group: str = ""
     stance: float = 0.0
     seconds: float = 20.0
     source: Literal["human", "expert", "ai", "implicit"] = "human"
-
-
-def simulated_items(
-    n: int,
-    *,
-    kind: ItemKind = "pair",
-    gold: float = 0.0,
-    suggested: float = 0.0,
-    suggestion_right: float = 0.5,
-    contested: float = 0.0,
-    principles: Sequence[str] = ("",),
-    models: dict[str, float] | None = None,
-    strata: Sequence[str] = ("",),
-    seed: int = 0,
-) -> list[SimulatedItem]:
-    """Items whose first answer is the better one, and the longer one, half of the time, independently.
-
-    Args:
-        n: how many.
-        kind: pairs of answers, or single answers.
-        gold: share that says what is right.
-        suggested: share with a suggestion.
-        suggestion_right: probability that the suggestion is true.
-        contested: share on which groups differ.
-        principles: items take turns.
-        models: log strengths by name: pairs of two of them, the truth is drawn by Bradley-Terry.
-        strata: items take turns.
-        seed: of all draws.
-    """
-    rng = np.random.default_rng(seed)
-    made = []
-    for i in range(n):
-        truth, wrote = int(rng.integers(0, 2)), ()
-        if kind == "pair":
-            truth = 2 * truth - 1
-        if models and kind == "pair":
-            names = [str(name) for name in rng.choice(list(models), 2, replace=False)]
-            wrote = tuple(names)  # type: ignore[assignment]
-            gap = models[names[0]] - models[names[1]]
-            truth = 1 if rng.random() < 1 / (1 + np.exp(-gap)) else -1
-        says = None
-        if rng.random() < suggested:
-            wrong = -truth if kind == "pair" else 1 - truth
-            says = truth if rng.random() < suggestion_right else wrong
-        texts = [f"answer {side} to question {i}" + " and more" * int(rng.integers(1, 9)) for side in "ab"]
-        if len(texts[0]) == len(texts[1]):
-            texts[int(rng.integers(0, 2))] += " words"
-        made.append(
-            SimulatedItem(
-                id=f"i{i}",
-                truth=truth,
-                answers=tuple(texts) if kind == "pair" else (texts[0],),
-                models=wrote,
-                principle=principles[i % len(principles)],
-                contested=bool(rng.random() < contested),
-                gold=bool(rng.random() < gold),
-                suggestion=says,
-                stratum=strata[i % len(strata)],
-            )
-        )
-    return made
 
 
 @dataclass
@@ -166,7 +83,7 @@ class RaterStudy:
     repeats: float = 0.0
     unsuggested: float = 0.0
     seed: int = 0
-    _said: dict[tuple[str, str], int | None] = field(default_factory=dict, init=False, repr=False)
+    _said: dict[tuple[str, str], Said | None] = field(default_factory=dict, init=False, repr=False)
 
     def labels(self) -> list[Label]:
         """Every label, in order of time."""
@@ -225,7 +142,7 @@ class RaterStudy:
             rater=rater.name,
             kind=item.kind,
             outcome="judged" if value is not None else "tie",
-            value=value,
+            value=list(value) if isinstance(value, tuple) else value,
             principle=item.principle,
             prompt=f"question of {item.id}",
             answers=item.answers,
@@ -233,11 +150,12 @@ class RaterStudy:
             shown=shown,
             group=rater.group,
             source=rater.source,
-            gold=item.truth if item.gold else None,
+            gold=_gold(item),
             repeat_of=repeat_of,
             suggestion=suggestion,
             seconds=float(rater.seconds * np.exp(0.5 * rng.standard_normal())),
             at=at.isoformat(),
+            scale=item.scale if item.kind == "rating" else (),
             meta={"stratum": item.stratum} if item.stratum else {},
         )
 
@@ -249,11 +167,10 @@ class RaterStudy:
         shown: tuple[int, ...],
         suggestion: int | None,
         worn: float,
-    ) -> int | None:
+    ) -> Said | None:
         """What it says; None = a tie."""
-        no = -1 if item.kind == "pair" else 0
         if rng.random() < rater.spam:
-            return 1 if rng.random() < 0.5 else no
+            return _at_random(rng, item)
         copied = (rater.copies, item.id)
         if rng.random() < rater.collusion and copied in self._said:
             return self._said[copied]
@@ -267,9 +184,54 @@ class RaterStudy:
                 return 1 if longer == (rater.length > 0) else -1
             if rng.random() < rater.tie:
                 return None
-        truth = item.truth
-        if item.contested and rng.random() < rater.stance:
-            truth = (1 if truth == no else no) if item.kind == "rating" else -truth
-        if rng.random() < rater.accuracy - rater.fatigue * worn:
-            return truth
-        return 1 if truth == no else no
+        truth = turned(item) if item.contested and rng.random() < rater.stance else item.truth
+        right = rng.random() < rater.accuracy - rater.fatigue * worn
+        if isinstance(truth, tuple):
+            return _ranking(rng, truth, right)
+        if item.kind == "pair":
+            return (truth if right else -truth) * _margin(rng, rater, right)
+        return _rating(rng, rater, truth, item.scale, right)
+
+
+def _gold(item: SimulatedItem) -> int | list[int] | None:
+    if not item.gold:
+        return None
+    return list(item.truth) if isinstance(item.truth, tuple) else item.truth
+
+
+def _at_random(rng: np.random.Generator, item: SimulatedItem) -> Said:
+    if isinstance(item.truth, tuple):
+        return tuple(int(rank) + 1 for rank in rng.permutation(len(item.truth)))
+    if item.kind == "rating" and item.scale != (0, 1):
+        return int(rng.integers(item.scale[0], item.scale[1] + 1))
+    no = -1 if item.kind == "pair" else 0
+    return 1 if rng.random() < 0.5 else no
+
+
+def _margin(rng: np.random.Generator, rater: SimulatedRater, right: bool) -> int:
+    p = rater.strong if right else rater.strong_wrong
+    return 2 if p and rng.random() < p else 1
+
+
+def _rating(
+    rng: np.random.Generator, rater: SimulatedRater, truth: int, scale: tuple[int, int], right: bool
+) -> int:
+    """The truth, or as far on the other side of the middle; a middle is missed by going to an end."""
+    low, high = scale
+    said = truth if right else low + high - truth
+    if not right and said == truth:
+        said = low if rng.random() < 0.5 else high
+    side = side_of(said, scale)
+    inner = said + (1 if side == 0.0 else -1)
+    if rater.timid and side != 0.5 and side_of(inner, scale) == side and rng.random() < rater.timid:
+        return inner
+    return said
+
+
+def _ranking(rng: np.random.Generator, truth: tuple[int, ...], right: bool) -> tuple[int, ...]:
+    """A strict order of the answers: the truth's, ties in any order; a wrong one has a best and a worst
+    answer in each other's place."""
+    order = sorted(range(len(truth)), key=lambda i: (truth[i], rng.random()))
+    if not right:
+        order[0], order[-1] = order[-1], order[0]
+    return tuple(order.index(i) + 1 for i in range(len(truth)))

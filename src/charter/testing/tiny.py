@@ -73,6 +73,8 @@ def tiny_model(seed: int = 0, family: str = "llama", **overrides: Any) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from charter.models.random_state import seeded
+
     fields: dict[str, Any] = {
         "vocab_size": 258,
         "hidden_size": 48,
@@ -88,15 +90,11 @@ def tiny_model(seed: int = 0, family: str = "llama", **overrides: Any) -> Any:
         "pad_token_id": 257,
     }
     config = AutoConfig.for_model(family, **{**fields, **FAMILIES[family], **overrides})
-    state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config).eval()
-    if family != "llama":
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.dim() == 1:
-                    parameter.add_(torch.randn(parameter.shape) * 0.3)
-    torch.random.set_rng_state(state)
+    with seeded(seed), torch.no_grad():
+        model = AutoModelForCausalLM.from_config(config).eval()
+        for parameter in model.parameters() if family != "llama" else ():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn(parameter.shape) * 0.3)
     return model
 
 

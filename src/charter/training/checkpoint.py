@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from charter.errors import EnvironmentFault, UserError
+from charter.models.random_state import random_state, set_random_state
 from charter.progress import say
 from charter.rundir import sha256_file, write_json
 
@@ -40,7 +41,7 @@ class TrainState:
         weights: trainable parameters by name.
         optimizer: moments by ``parameter/moment``.
         good: weights a hook last found well, to go back to; empty when none did.
-        rng: torch's generator state.
+        rng: where torch's random numbers stand, by device.
         extra: plain data of hooks, by hook name.
         fingerprint: what the run was started with; resuming another is refused.
         reference: weights of a reference that moves; else empty.
@@ -50,7 +51,7 @@ class TrainState:
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     good: dict[str, Tensor]
-    rng: Tensor
+    rng: dict[str, Tensor]
     extra: dict[str, Any]
     fingerprint: dict[str, Any]
     reference: dict[str, Tensor] = field(default_factory=dict)
@@ -73,8 +74,7 @@ def capture(
         for key, value in values.items()
     }
     weights = {name: p.detach() for name, p in parameters.items()}
-    rng = torch.get_rng_state()
-    return TrainState(step, weights, moments, good, rng, extra, fingerprint, reference)
+    return TrainState(step, weights, moments, good, random_state(), extra, fingerprint, reference)
 
 
 def restore(state: TrainState, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
@@ -95,7 +95,7 @@ def restore(state: TrainState, parameters: dict[str, nn.Parameter], optimizer: t
     for name, moments in by_name.items():
         parameter = parameters[name]
         optimizer.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
-    torch.set_rng_state(state.rng)
+    set_random_state(state.rng)
 
 
 def save(directory: Path, state: TrainState, keep: int) -> Path:
@@ -198,10 +198,8 @@ def _write(path: Path, state: TrainState) -> None:
     for name, tensors in (("good", state.good), ("reference", state.reference)):
         if tensors:
             save_file({k: v.contiguous() for k, v in tensors.items()}, str(path / f"{name}.safetensors"))
-    save_file(
-        {**{k: v.contiguous() for k, v in state.optimizer.items()}, "rng": state.rng},
-        str(path / "optimizer.safetensors"),
-    )
+    save_file({k: v.contiguous() for k, v in state.optimizer.items()}, str(path / "optimizer.safetensors"))
+    save_file(state.rng, str(path / "rng.safetensors"))
     (path / "state.json").write_text(
         json.dumps({"step": state.step, "extra": state.extra, "fingerprint": state.fingerprint}), "utf-8"
     )
@@ -215,16 +213,14 @@ def _write(path: Path, state: TrainState) -> None:
 
 def _read(path: Path) -> TrainState:
     state = json.loads((path / "state.json").read_text("utf-8"))
-    tensors = load_file(str(path / "optimizer.safetensors"))
-    rng = tensors.pop("rng")
     good, reference = path / "good.safetensors", path / "reference.safetensors"
     return TrainState(
         step=state["step"],
         weights=load_file(str(path / "weights.safetensors")),
-        optimizer=tensors,
+        optimizer=load_file(str(path / "optimizer.safetensors")),
         good=load_file(str(good)) if good.exists() else {},
         reference=load_file(str(reference)) if reference.exists() else {},
-        rng=rng,
+        rng=load_file(str(path / "rng.safetensors")),
         extra=state["extra"],
         fingerprint=state["fingerprint"],
     )
@@ -244,7 +240,7 @@ def _damage(path: Path) -> str | None:
         if file.stat().st_size != size:
             return f"{name} has {file.stat().st_size} bytes instead of {size}"
         if sha256_file(file) != sha256:
-            return f"{name} has changed since it was written"
+            return f"{name} has changed since it was written: {_MANIFEST} has another sha256"
     return None
 
 

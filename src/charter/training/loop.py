@@ -15,6 +15,7 @@ from charter.catalogue.options import TrainOptions
 from charter.errors import Interrupted, TrainingFault, UserError
 from charter.interrupt import StopRequest, graceful
 from charter.models.policy import Policy
+from charter.models.random_state import random_state, seeded, set_random_state
 from charter.models.reward import name_dimensions
 from charter.models.save import save_policy
 from charter.models.trainable import prepare_for_training
@@ -165,8 +166,7 @@ class Loop:
         """
         start = time.monotonic()
         # The caller's random numbers are neither used nor changed: dropout goes by the seed.
-        with torch.random.fork_rng(devices=[]), graceful() as stop:
-            torch.manual_seed(self.options.seed)
+        with seeded(self.options.seed), graceful() as stop:
             try:
                 return self._run(resume, stop, start)
             finally:
@@ -235,13 +235,13 @@ class Loop:
         sampled = time.monotonic() - began
         batches = split(groups, self.options.tokens_per_microbatch, self.columns)
         rate = learning_rate(state.done, self.total, self.options)
-        rng = torch.get_rng_state()
+        rng = random_state()
         memories = state.memories()
         try:
             # A round may leave nothing to learn from: no step is taken then, and it is said.
             values = self.stepper.step(batches, rate).metrics if batches else {"skipped": 1.0}
         except TrainingFault as fault:
-            torch.set_rng_state(rng)  # as if the step had not been tried
+            set_random_state(rng)  # as if the step had not been tried
             state.remember(memories)
             where = f"step {state.done + 1}, rows {rows_of(groups)}"
             raise TrainingFault(fault.what, where=where, fix=fault.fix) from None

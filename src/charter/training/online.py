@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charter.catalogue.entry import Entry
-from charter.catalogue.rollouts import RolloutOptions
+from charter.catalogue.rollouts import RolloutOptions, samplers_of
 from charter.data.formats import LoadedData
 from charter.engines.local import LocalEngine
 from charter.models.pairing import Reference
@@ -65,7 +65,7 @@ class OnlineRun:
         assert spec is not None
         temperature = options.temperature if spec.tempered else 1.0
         reads = self._reads(needs)
-        samplers = spec.sampled_by if self._systems is None else spec.sampled_by[:1]
+        samplers = samplers_of(spec, options)
         samples_reference = {"reference", "mixture"} & set(samplers)
         frozen = self._frozen(policy) if "ref_logps" in reads or samples_reference else None
         reference = self._reference(policy, frozen, temperature) if "ref_logps" in reads else None
@@ -91,6 +91,7 @@ class OnlineRun:
             reference,
             critic,
             temperature,
+            samples_policy=samplers != ("reference",),
         )
         rate = getattr(options, "critic_learning_rate", None) or options.learning_rate
         return Feed(
@@ -163,6 +164,7 @@ class OnlineRun:
             target_kl=getattr(options, "target_kl", None),
             restarts=spec.restarts,
             beside=beside,
+            thresholds=getattr(options, "reward_thresholds", ()),
         )
 
     def _stepper(self) -> Callable[..., Stepper]:

@@ -17,6 +17,7 @@ from typing import Any
 from charter.errors import UserError
 from charter.records import group_from_json, group_to_json
 from charter.rundir import append_jsonl, read_json, read_jsonl, write_json, write_jsonl
+from charter.training.improve import Improve
 from charter.training.round import Memory, Round
 from charter.training.source import DatasetSource
 from charter.types import Group, SampleTarget
@@ -43,6 +44,8 @@ class RolloutSource:
         target_kl: a round is left once the steps' ``approx_kl`` exceeds 1.5 times this; None = never.
         restarts: every round is trained on from the first weights (ReST-EM).
         beside: other data each step is trained on too (PPO-ptx).
+        thresholds: a round is gone over once for each of them, on the samples whose reward reaches it
+            (ReST's improve steps); none = once, on all.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class RolloutSource:
         target_kl: float | None = None,
         restarts: bool = False,
         beside: DatasetSource | None = None,
+        thresholds: Sequence[float] = (),
     ) -> None:
         if not prompts:
             raise UserError("no prompts to sample")
@@ -69,7 +73,8 @@ class RolloutSource:
             num_iterations,
         )
         self._seed, self._keep, self._target_kl, self._restarts = seed, keep, target_kl, restarts
-        self._beside = beside
+        self._beside, self._thresholds = beside, tuple(thresholds)
+        self._improve: Improve | None = None
         self._round = -1
         self._groups: Sequence[Group] = ()
         self._metrics: Mapping[str, float] = {}
@@ -81,7 +86,7 @@ class RolloutSource:
     @property
     def steps_per_round(self) -> int:
         """Optimizer steps of a round."""
-        return self._parts * self._iterations
+        return self._parts * self._iterations * max(len(self._thresholds), 1)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -96,15 +101,25 @@ class RolloutSource:
         if self._left:
             return []
         iteration, part = divmod(within, self._parts)
-        order = list(range(len(self._groups)))
+        usable = self._usable(iteration // self._iterations)
+        order = list(range(len(usable)))
         random.Random(f"{self._seed}:{number_of_round}:{iteration}").shuffle(order)
         start, end = (len(order) * at // self._parts for at in (part, part + 1))
-        groups = [self._groups[i] for i in order[start:end]]
+        groups = [usable[i] for i in order[start:end]]
         return groups if self._beside is None else [*groups, *self._beside.step(number)]
 
     def metrics(self) -> Mapping[str, float]:
-        """Of the round in hand."""
-        return {**self._metrics, "rollouts/round": float(self._round + 1)}
+        """Of the round in hand, and of its improve step."""
+        improve = {} if self._improve is None else self._improve.metrics()
+        return {**self._metrics, "rollouts/round": float(self._round + 1), **improve}
+
+    def _usable(self, number: int) -> Sequence[Group]:
+        """What improve step ``number`` of the round in hand is trained on."""
+        if not self._thresholds:
+            return self._groups
+        if self._improve is None or self._improve.number != number:
+            self._improve = Improve.of(number, self._groups, self._thresholds[number])
+        return self._improve.groups
 
     def starts_afresh(self, number: int) -> bool:
         """Whether step ``number`` is trained from the first weights."""
@@ -130,7 +145,7 @@ class RolloutSource:
             self.memory, self._cursor = memory, prompts.cursor
             self._groups, self._metrics = made.groups, made.metrics
             self._write(number, made)
-        self._round, self._left = number, False
+        self._round, self._left, self._improve = number, False, None
 
     def _write(self, number: int, made: Round) -> None:
         path = self._path(number)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
+from charter.data.selection.missing_eos import with_missing_eos_penalty
 from charter.engines.base import Engine, Sampling
 from charter.environments.rollout import play_metrics
 from charter.errors import TrainingFault
@@ -127,6 +128,7 @@ class RoundMaker:
         reference: where ``ref_logps`` are read.
         critic: where ``values`` are read.
         temperature: of the trainer's forward.
+        samples_policy: the policy writes completions; off = the engine keeps the weights it was made with.
     """
 
     policy: Policy
@@ -139,6 +141,7 @@ class RoundMaker:
     reference: ReferenceLogps | None = None
     critic: Policy | None = None
     temperature: float = 1.0
+    samples_policy: bool = True
     _said: set[tuple[str, str]] = field(default_factory=set, repr=False)
 
     def __call__(self, prompts: Iterator[Group], count: int, seed: int, memory: Memory) -> Round:
@@ -148,7 +151,8 @@ class RoundMaker:
             Interrupted: the person asked to stop; nothing of the round is kept.
             TrainingFault: no sample got a reward, or sampler and trainer disagree.
         """
-        self.engine.load_weights(self.policy, self.policy.version)
+        if self.samples_policy:
+            self.engine.load_weights(self.policy, self.policy.version)
         groups, tried = self._gather(prompts, count, seed)
         experience = read(
             self._experience(groups),
@@ -215,15 +219,17 @@ class RoundMaker:
         return len(known) > 1 and max(known) > min(known)
 
     def _experience(self, groups: Sequence[Group]) -> Experience:
-        reward_B = torch.tensor(
-            [v for values in self.rewards.combined(groups) for v in values], dtype=torch.float64
-        )
+        rewards = [v for values in self.rewards.combined(groups) for v in values]
         table = [row for rows in self.rewards.table(groups) for row in rows]
         reward_BK = torch.tensor(table, dtype=torch.float64)
         weight_K = torch.tensor(self.rewards.weights, dtype=torch.float64)
+        reward_B = torch.tensor(rewards, dtype=torch.float64)
         made = Experience(tuple(groups), reward_B, reward_BK, weight_K=weight_K)
         penalty = self.options.missing_eos_penalty
-        return made if penalty is None else replace(made, reward_B=reward_B - penalty * made.truncated_B)
+        if penalty is None:
+            return made
+        paid = with_missing_eos_penalty(rewards, (~made.truncated_B).tolist(), penalty)
+        return replace(made, reward_B=torch.tensor(paid, dtype=torch.float64))
 
     def _missing(self, groups: Sequence[Group]) -> dict[str, float]:
         """How many rewards are missing and why; each reason is said the first time."""

@@ -19,6 +19,7 @@ from charter.evaluation.pluralism.few_shot import few_shot, split_questions
 from charter.evaluation.pluralism.measure import compared, measure_pluralism
 from charter.evaluation.pluralism.table import print_pluralism
 from charter.evaluation.pluralism.wording import Asked, check_steer, orders_of, read_reply, turns_of
+from charter.evaluation.suite.distance import between
 from charter.feedback.judging.model import Asking, Question, Reply
 from charter.testing import save_tiny
 
@@ -96,6 +97,61 @@ def test_known_distances() -> None:
     assert rows["calm"].wasserstein.value == pytest.approx(0.0, abs=1e-12)
     assert rows["loud"].wasserstein.value == pytest.approx(0.6)  # 0.6 of the people, over the whole scale
     assert rows["loud"].steered is None and rows["loud"].change is None
+
+
+def drawn(sizes: dict[str, int], true: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """A survey of 400 questions that so many people of each group answered, by the group's true shares."""
+    rng = np.random.default_rng(5)
+    asked = [{"question": f"Q{i}?", "options": ["never", "often", "always"]} for i in range(400)]
+    return [
+        {**one, "group": group, "counts": rng.multinomial(size, true[group]).tolist()}
+        for one in asked
+        for group, size in sizes.items()
+    ]
+
+
+def test_a_small_group_is_not_the_worst_by_chance() -> None:
+    """Few people's shares scatter: raw distances rank the small group first, though the model is its own."""
+    said = [0.6, 0.3, 0.1]
+    survey = read_survey(drawn({"few": 40, "many": 4000}, {"few": said, "many": [0.55, 0.33, 0.12]}))
+    answers = {one.text: Spread(tuple(said)) for one in survey.questions}
+    found = compared(survey, {"": answers})
+    rows = {row.group: row for row in found.rows}
+    few, many = rows["few"], rows["many"]
+    assert few.js.value is not None and many.js.value is not None and few.js.value > 1.4 * many.js.value
+    assert [row.group for row in found.rows] == ["many", "few"]
+    assert few.beyond.value is not None and many.beyond.value is not None
+    assert abs(few.beyond.value) < 0.035
+    assert many.beyond.value == pytest.approx(between(said, [0.55, 0.33, 0.12]).js, abs=0.005)
+    assert few.by_chance is not None and many.by_chance is not None
+    assert few.by_chance == pytest.approx(10 * many.by_chance, rel=0.2)
+
+
+def test_what_is_beyond_chance_does_not_depend_on_how_many_answered() -> None:
+    """Seen from far away a sample adds about as much to a divergence as from near: one subtraction serves."""
+    said, true = [0.2, 0.2, 0.6], {"few": [0.7, 0.2, 0.1], "many": [0.7, 0.2, 0.1]}
+    survey = read_survey(drawn({"few": 12, "many": 4000}, true))
+    answers = {one.text: Spread(tuple(said)) for one in survey.questions}
+    rows = {row.group: row for row in compared(survey, {"": answers}).rows}
+    few, many = rows["few"].beyond, rows["many"].beyond
+    assert many.value == pytest.approx(between(said, true["many"]).js, abs=0.005)
+    assert few.value == pytest.approx(many.value, abs=0.02)
+    assert few.interval is not None and few.interval.lo < few.value < few.interval.hi
+
+
+def test_where_nobody_was_counted_the_distance_ranks_and_that_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = measure_pluralism(SurveyTaker(Opinionated()), read_survey(ROWS))
+    assert all(row.by_chance is None and row.beyond.value is None for row in found.rows)
+    assert all(row.steered is not None and row.badness == row.steered.value for row in found.rows)
+    print_pluralism(found)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 groups do not say how many people answered" in said and "beyond chance" not in said
+    counted = [{**row, "respondents": 30} for row in ROWS]
+    print_pluralism(measure_pluralism(SurveyTaker(Opinionated()), read_survey(counted)))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "groups are ranked by it" in said and "do not say" not in said
 
 
 def test_both_orders_cancel_a_liking_for_the_first_place() -> None:
@@ -193,7 +249,9 @@ def test_the_targets_are_the_same_whatever_is_known() -> None:
     assert seen[0] == seen[3] and len(seen[0]) == 5
     assert [row.known for row in rows] == [0, 3]
     assert rows[0].worst[0] == "loud"
-    assert dict(rows[0].by_group)["calm"] == pytest.approx(0.0, abs=1e-6)
+    assert dict(rows[0].by_group)["calm"].value == pytest.approx(0.0, abs=1e-6)
+    worst = rows[0].worst[1]
+    assert worst.value is not None and worst.value > 0.3 and worst.interval is not None
     with pytest.raises(ConfigError, match="none is left"):
         split_questions(survey, "calm", 8, 0)
 

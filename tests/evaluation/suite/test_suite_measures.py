@@ -427,6 +427,21 @@ def test_ordered_options_have_a_wasserstein_distance() -> None:
         assert found.details["wasserstein"] == distance and found.details["js_distance"] == 1.0
 
 
+def test_spreads_of_groups_are_rows_of_their_own_the_worst_first() -> None:
+    test = (
+        '- {id: %s, kind: distribution, group: %s, prompt: "Rate?", ordered: true, '
+        "options: [bad, fair, good], target: {bad: %s, fair: 0.0, good: %s}}"
+    )
+    near, far = test % ("a", "fans", 0.0, 1.0), test % ("b", "critics", 0.9, 0.1)
+    report = asked(written(f"{near}\n{far}"), lambda text, n: "good")
+    assert [row.group for row in report.pluralism] == ["critics", "fans"]
+    row = report.pluralism[0].to_json()
+    assert row["wasserstein"] == pytest.approx(0.9) and row["wasserstein_lo"] <= 0.9 <= row["wasserstein_hi"]
+    assert row["by_chance"] > 0 and "of the scale" in row["why"] and "by chance" in row["why"]
+    plain = asked(written(SPREAD % (0.7, 0.3)), drink).pluralism[0]
+    assert plain.group == "" and plain.wasserstein is None and "scale" not in plain.why
+
+
 VIEWS = (
     '- {id: o, kind: overton, prompt: "Sundays?", '
     'viewpoints: {rest: "a common day off", choice: "people decide"}}'

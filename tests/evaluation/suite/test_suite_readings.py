@@ -7,7 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from charter.evaluation.suite.distance import between, expected_by_chance, interval_of
+from charter.evaluation.suite.distance import (
+    between,
+    divergence_by_chance,
+    expected_by_chance,
+    interval_of,
+)
 from charter.evaluation.suite.reading.expected import mentions, says
 from charter.evaluation.suite.reading.options import chosen
 from charter.evaluation.suite.reading.refusal import refuses
@@ -235,6 +240,8 @@ def test_what_chance_alone_shows() -> None:
     rng = np.random.default_rng(5)
     drawn = [between(rng.multinomial(40, [0.5, 0.3, 0.2]).tolist(), [0.5, 0.3, 0.2]).js for _ in range(400)]
     assert expected_by_chance([0.5, 0.3, 0.2], 40) == pytest.approx(float(np.mean(drawn)), abs=0.01)
+    # To first order a divergence by chance is (options - 1) / (8 n) nats.
+    assert divergence_by_chance([5, 3, 2], 400) == pytest.approx(2 / (8 * 400 * math.log(2)), rel=0.1)
 
 
 def covers(true: list[float], target: list[float], n: int) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,13 @@ from charter.evaluation.judge_card.calibration import gold_answers
 from charter.evaluation.judge_card.examine import examine
 from charter.evaluation.judge_card.labels import read_labels
 from charter.evaluation.judge_card.subjects import open_subject
+from charter.feedback.judging.ask import Tally
+from charter.feedback.judging.clause import clause_of
 from charter.feedback.judging.distilled.distil import Distilled, distil, gather
 from charter.feedback.judging.distilled.folder import MANIFEST, open_distilled, read_manifest
 from charter.feedback.judging.distilled.rows import Item
+from charter.feedback.judging.form import Item as AskedItem
+from charter.feedback.judging.form import Pair
 from charter.feedback.judging.open_judge import open_judge
 from charter.feedback.rewards import open_rewards
 from charter.models.policy import Policy
@@ -77,14 +83,59 @@ def test_the_card_clears_the_one_and_not_the_other(made: Distilled) -> None:
     assert loud.criterion("flipped").result == "not_measured"
 
 
-def test_new_answers_are_judged_by_every_head(judge: Any) -> None:
-    said = judge.judge(
-        [asked("What do you sing?", "MOSS BELLS DRUMS OWLS TEA RAIN", "moss bells drums owls tea rain")]
-    )
-    high, low = verdicts(said, SHOUTS)
+def test_a_new_prompt_is_judged_by_one_head_drawn_from_all(judge: Any) -> None:
+    answers = ("MOSS BELLS DRUMS OWLS TEA RAIN", "moss bells drums owls tea rain")
+    high, low = verdicts(judge.judge([asked("What do you sing?", *answers)]), SHOUTS)
     assert (high.value, low.value) == (1.0, 0.0)
     assert high.probability is not None and high.probability > 0.5
-    assert "5 of 5 heads" in high.reason
+    assert grader(high) == grader(low)  # all answers to a prompt
+    many = [verdicts(judge.judge([asked(f"Song number {i}?", answers[0])]), SHOUTS)[0] for i in range(60)]
+    used = Counter(grader(one) for one in many)
+    assert sorted(used) == [1, 2, 3, 4, 5] and max(used.values()) < 30
+
+
+def test_the_card_measures_the_judge_that_is_used(made: Distilled) -> None:
+    """A verdict on a labelled prompt and on a new one are each that of one head: the heads are exchangeable.
+
+    The mean of all heads is another classifier: its log-odds spread less than those of the heads.
+    """
+    opened = open_distilled(str(made.folder), load_model=load)
+    clause = clause_of(LAW.principle(COIN), LAW)
+    items = [
+        AskedItem(clause, Item.of(COIN, f"A new question {i}?", " ".join(WORDS[i % 20 : i % 20 + 7])).seen)
+        for i in range(20)
+    ]
+    said = opened.opinions(items, Tally())
+    reader, temperature = opened._reader, made.fitted.temperature
+    x = reader.read([reader.render(clause.written, one.seen) for one in items])
+    number = np.asarray([read_manifest(made.folder)["principles"][COIN]["number"]])
+    for row, one in zip(x, said, strict=True):
+        by_head = [float(head.head.logits(row[None], number)[0]) / temperature for head in opened._heads]
+        logit = float(np.log(one.chance / (1 - one.chance)))
+        assert logit == pytest.approx(by_head[grader(one) - 1], abs=1e-5)
+
+
+def test_two_answers_are_compared_by_one_head(made: Distilled) -> None:
+    """The words of an example as an answer to a new prompt shut out heads; the other answer follows."""
+    opened = open_distilled(str(made.folder), load_model=load)
+    known = gold_answers(LAW, SHOUTS)[0]
+    seen = [Item.of(SHOUTS, "What is new?", text).seen for text in (known.text, "moss bells drums")]
+    shut = [
+        number
+        for number, head in enumerate(opened._heads)
+        if not head.may_grade(frozenset(), Item.of(SHOUTS, "", known.text).answer)
+    ]
+    assert shut and opened._head(seen) not in shut
+    clause = clause_of(LAW.principle(SHOUTS), LAW)
+    (said,) = opened.compare([Pair(clause, seen[0], seen[1])], Tally())
+    assert f"head {opened._head(seen) + 1} of 5" in said.reason
+
+
+def grader(said: Any) -> int:
+    """Number of the head that gave a verdict."""
+    found = re.search(r"head (\d) of 5", said.reason)
+    assert found is not None, said.reason
+    return int(found[1])
 
 
 def test_it_is_a_pairwise_judge_as_well(made: Distilled) -> None:
@@ -119,13 +170,19 @@ def test_held_out_scores_are_those_the_judge_gives(made: Distilled) -> None:
         place = [other.sha for other in made.rows.items].index(item.sha)
         chance = 1 / (1 + np.exp(-made.fitted.logits_N[place] / made.fitted.temperature))
         assert one.probability == pytest.approx(max(chance, 1 - chance), abs=1e-6)
-        assert "1 of 5 heads" in one.reason
+        assert grader(one) == made.folds.fold[place] + 1
 
 
-def test_a_rewritten_example_is_still_known(judge: Any) -> None:
+def test_a_rewritten_example_is_still_known(made: Distilled, judge: Any) -> None:
     """Case, punctuation and spacing make no new prompt."""
-    said = judge.judge([asked(f"  shout ABOUT {WORDS[3]}!!", "something else entirely is said here")])
-    assert "1 of 5 heads" in verdicts(said, SHOUTS)[0].reason
+    for number in range(8):
+        text = f"  shout ABOUT {WORDS[number]}!!"
+        said = judge.judge([asked(text, "something else entirely is said here")])
+        item = Item.of(SHOUTS, f"Shout about {WORDS[number]}.", "")
+        folds = {
+            f for one, f in zip(made.rows.items, made.folds.fold, strict=True) if one.prompts & item.prompts
+        }
+        assert {grader(verdicts(said, SHOUTS)[0]) - 1} == folds
 
 
 def test_a_head_that_cannot_be_found_is_not_made_up(made: Distilled, judge: Any) -> None:

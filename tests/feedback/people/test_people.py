@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from charter.feedback.people.people import People, PeopleOptions, people
+from charter.errors import DataError
+from charter.feedback.people.heard import hear
+from charter.feedback.people.people import People, PeopleOptions, people, steps
+from charter.feedback.people.rounds import plans
+from charter.label import Label
 from charter.testing.raters import RaterStudy, SimulatedItem, SimulatedRater, simulated_items
 
 FAST = PeopleOptions(draws=40)
@@ -119,3 +124,91 @@ def test_gold_from_a_file_counts() -> None:
     assert all(row.qualified == "pass" and row.gold.value == 1.0 for row in found.rows)
     wrong = people(labels, gold={("", item.id): -float(item.truth) for item in items}, options=FAST)
     assert all(row.qualified == "fail" for row in wrong.rows)
+
+
+def test_gold_that_is_graded_is_worth_no_less_than_gold_that_is_not() -> None:
+    """Tests of ratings used to count a 4 of 5 as an error, and so took the careful rater's weight away."""
+    raters = [SimulatedRater(f"r{i}", 0.9, timid=0.6) for i in range(4)]
+    items = simulated_items(300, kind="rating", scale=(1, 5), gold=0.5, seed=11)
+    labels = RaterStudy(raters, items, seed=12).labels()
+    with_gold = people(labels, options=FAST)
+    without = people([replace(label, gold=None) for label in labels], options=FAST)
+    for rater in raters:
+        assert with_gold.reliability[rater.name] == pytest.approx(without.reliability[rater.name], abs=0.08)
+        assert with_gold.reliability[rater.name] > 0.75
+    assert not any("gold" in words for _, words in with_gold.flags)
+    points = with_gold.found["curve"]["points"]
+    assert points[0]["value"] == pytest.approx(0.9, abs=0.05) and points[-1]["value"] > 0.93
+
+
+def test_ratings_without_a_scale_are_exact_and_counted_until_somebody_says_it() -> None:
+    items = simulated_items(120, kind="rating", scale=(1, 5), gold=1.0, seed=13)
+    labels = RaterStudy([SimulatedRater("x", 1.0, timid=1.0)], items).labels()
+    bare = [replace(label, scale=()) for label in labels]
+    found = people(bare, options=FAST)
+    assert found.found["totals"]["without_scale"] == 120 and found.rows[0].gold.value == 0.0
+    told = people(bare, options=PeopleOptions(draws=40, scale=(1, 5)))
+    assert told.found["totals"]["without_scale"] == 0 and told.rows[0].gold.value == 1.0
+    with pytest.raises(DataError, match="from 1 to 3"):
+        people(bare, options=PeopleOptions(scale=(1, 3)))
+    mixed = [*labels[:60], *bare[60:]]
+    fit = people(mixed, options=FAST).found["dawid_skene"]["rating"]
+    assert fit["left_out"] == 60 and fit["items"] == 60
+
+
+def test_a_plan_counts_ratings_by_their_scale() -> None:
+    """All of them the worst of 1 to 5: the mean is 0, not 1."""
+    items = simulated_items(40, kind="rating", scale=(1, 5), seed=14)
+    labels = RaterStudy([SimulatedRater(f"r{i}") for i in range(3)], items).labels()
+    worst = [replace(label, value=1) for label in labels]
+    assert plans(labels, 0.1)["of"] == "mean rating"
+    assert plans(worst, 0.1)["variance"] == plans([replace(one, value=5) for one in worst], 0.1)["variance"]
+    assert plans([replace(one, scale=()) for one in worst], 0.1)["of"].startswith("worst case")
+
+
+def test_decisions_are_no_voice_and_the_last_one_stands() -> None:
+    labels = RaterStudy(crowd(3), simulated_items(30, seed=15)).labels()
+    first = labels[0]
+    decided = [
+        replace(first, id=f"d{i}", rater=who, value=value, source="expert", meta={"adjudication": True})
+        for i, (who, value) in enumerate((("ed", 1), ("r0", -1)))
+    ]
+    heard = hear([*decided, *labels])
+    assert heard.decisions == (decided[1],) and heard.left_out == {"replaced by a later decision": 1}
+    assert heard.labels == tuple(labels)  # r0's own word on the item stays
+    found = people([*labels, *decided], options=FAST)
+    assert [row.rater for row in found.rows] == ["r0", "r1", "r2"]
+    totals = found.found["totals"]
+    assert (totals["decisions"], totals["counted"], totals["labels"]) == (1, 90, 92)
+    with pytest.raises(DataError, match="decisions"):
+        people(decided, options=FAST)
+
+
+def test_a_small_group_is_named_beside_nobody() -> None:
+    raters = [SimulatedRater(f"a{i}", group="big") for i in range(5)] + [SimulatedRater("b", group="few")]
+    said = study(raters, simulated_items(30)).to_json()
+    assert [one["group"] for one in said["raters"]] == ["big"] * 5 + [""]
+
+
+def test_mace_beside_dawid_skene() -> None:
+    pytest.importorskip("crowdkit")
+    raters = [*crowd(4, 0.9), SimulatedRater("spam", spam=1.0)]
+    labels = RaterStudy(raters, simulated_items(80, seed=16)).labels()
+    options = PeopleOptions(draws=20, mace=True)
+    notes: list[str] = []
+    found = people(labels, options=options, note=notes.append)
+    said = found.to_json()["mace"]["pair"]
+    assert said["competence"]["spam"] < 0.3 < 0.6 < min(said["competence"][f"r{i}"] for i in range(4))
+    assert said["items"] == 80 and said["same_answer"] > 0.9
+    assert len(notes) == steps(labels, options)
+    few = people(labels[:10], options=options).found["mace"]["pair"]
+    assert few["competence"] == {} and "20 are needed" in few["why"]
+
+
+def test_the_stratum_of_annotated_labels_is_read() -> None:
+    labels = [
+        Label(f"l{i}", f"i{i}", "r", "pair", value=1, answers=("a", "b"), meta={"stratum": f"s{i % 2}"})
+        for i in range(4)
+    ]
+    cells = people(labels, options=FAST).found["coverage"]["cells"]
+    assert {cell["stratum"]: cell["labels"] for cell in cells} == {"s0": 2, "s1": 2}

@@ -85,6 +85,20 @@ def test_format() -> None:
     assert values("format:answer=false", group(*texts[:3], *texts[7:])) == [1.0] * 4 + [0.0] * 3
 
 
+def test_format_in_parts() -> None:
+    """Each tag that is there once counts, whatever stands around it."""
+    texts = {
+        "<think>a</think><answer>4</answer>": 1.0,
+        "</answer> <think> <answer> </think>": 1.0,
+        "It is <answer>4</answer>": 0.5,
+        "<think><think>a</think>4": 0.25,
+        "four": 0.0,
+        "": 0.0,
+    }
+    assert values("format:partial=true", group(*texts)) == list(texts.values())
+    assert values("format:partial=true,answer=false", group("<think>a</think>4", "</think>")) == [1.0, 0.5]
+
+
 def test_vader() -> None:
     pytest.importorskip("vaderSentiment")
     good, bad, none = values("vader", group("A wonderful day!", "This is horrible.", "A table."))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import numpy as np
 import pytest
 
 from charter.feedback.people.heard import hear
 from charter.feedback.people.people import PeopleOptions, people
 from charter.feedback.people.rater_row import RaterRow
+from charter.label import is_right
 from charter.testing.raters import RaterStudy, SimulatedRater, simulated_items
 
 
@@ -58,10 +61,64 @@ def test_fatigue_and_spam() -> None:
 def test_ratings_and_ties() -> None:
     items = simulated_items(800, kind="rating", gold=1.0)
     labels = RaterStudy([SimulatedRater("x", 0.8)], items).labels()
-    assert {label.value for label in labels} == {0, 1}
+    assert {label.value for label in labels} == {0, 1} and {label.scale for label in labels} == {(0, 1)}
     assert np.mean([label.value == label.gold for label in labels]) == pytest.approx(0.8, abs=0.05)
     tied = RaterStudy([SimulatedRater("x", tie=0.3)], simulated_items(800)).labels()
     assert np.mean([label.outcome == "tie" for label in tied]) == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize("timid", [0.0, 0.7])
+def test_five_point_raters_are_right_by_the_half_of_the_scale(timid: float) -> None:
+    """How far into the half a rating goes is a habit, and no error: tests, errors and reliability agree."""
+    raters = [SimulatedRater("x", 0.85, timid=timid), *(SimulatedRater(f"o{i}", 0.9) for i in range(3))]
+    items = simulated_items(900, kind="rating", scale=(1, 5), gold=0.4, seed=3)
+    labels = RaterStudy(raters, items, seed=4).labels()
+    assert {label.value for label in labels} == {1, 2, 3, 4, 5}
+    tests = [label for label in labels if label.gold is not None and label.rater == "x"]
+    assert {label.gold for label in tests} == {1, 5}
+    exact = fmean(label.value == label.gold for label in tests)
+    assert exact == pytest.approx(0.85 * (1 - timid), abs=0.06)
+    assert fmean(bool(is_right(label)) for label in tests) == pytest.approx(0.85, abs=0.05)
+    found = people(labels, options=PeopleOptions(draws=20))
+    row = next(one for one in found.rows if one.rater == "x")
+    assert row.gold.value == pytest.approx(0.85, abs=0.05) and row.qualified == "pass"
+    assert row.errors["rating"].accuracy.value == pytest.approx(0.85, abs=0.04)
+    assert found.reliability["x"] == pytest.approx((3 * 0.85 - 1) / 2, abs=0.06)
+    assert found.found["dawid_skene"]["rating"]["classes"] == [0.0, 0.5, 1.0]
+
+
+def test_a_guesser_on_five_points_is_worth_little() -> None:
+    raters = [SimulatedRater("spam", spam=1.0), *(SimulatedRater(f"o{i}", 0.9) for i in range(3))]
+    items = simulated_items(400, kind="rating", scale=(1, 5), gold=0.5, seed=5)
+    found = people(RaterStudy(raters, items).labels(), options=PeopleOptions(draws=20))
+    row = next(one for one in found.rows if one.rater == "spam")
+    assert row.gold.value == pytest.approx(0.4, abs=0.08) and row.qualified == "fail"
+    assert found.reliability["spam"] < 0.2 < 0.7 < found.reliability["o0"]
+
+
+def test_rankings_are_right_where_good_stands_above_bad() -> None:
+    items = simulated_items(700, kind="ranking", ranked=5, gold=0.5, seed=6)
+    labels = RaterStudy([SimulatedRater("x", 0.8)], items, seed=7).labels()
+    assert all(label.kind == "ranking" and len(set(label.value)) == 5 for label in labels)
+    tests = [label for label in labels if label.gold is not None]
+    assert all(set(label.gold) == {1, 2} for label in tests) and len(tests) > 300
+    row = people(labels, options=PeopleOptions(draws=20)).rows[0]
+    assert row.gold.n == len(tests) and row.gold.value == pytest.approx(0.8, abs=0.05)
+    truth = {item.id: item.truth for item in items}
+    plain = [label for label in labels if label.gold is None]
+    exact = fmean(tuple(label.value) == truth[label.item] for label in plain)
+    assert exact == pytest.approx(0.8, abs=0.06)
+
+
+def test_margins_are_larger_where_the_rater_is_right() -> None:
+    rater = SimulatedRater("x", 0.8, strong=0.5, strong_wrong=0.1)
+    labels = RaterStudy([rater], simulated_items(1500, gold=1.0, seed=8), seed=9).labels()
+    found = people(labels, options=PeopleOptions(draws=20))
+    assert found.rows[0].gold.value == pytest.approx(0.8, abs=0.03)
+    by_margin = {one["margin"]: one for one in found.found["confidence"]}
+    assert by_margin[2.0]["value"] == pytest.approx(0.4 / 0.42, abs=0.03)
+    assert by_margin[1.0]["value"] == pytest.approx(0.4 / 0.58, abs=0.04)
+    assert by_margin[2.0]["n"] / 1500 == pytest.approx(0.42, abs=0.04)
 
 
 def test_copies_groups_and_models() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from charter.constitution.constitution import Constitution
 
@@ -54,3 +55,12 @@ class Imported:
     counts: Mapping[str, int]
     left_out: tuple[Remark, ...] = ()
     altered: tuple[Remark, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What came of it as plain values, without the text."""
+        return {
+            "format": self.format,
+            "counts": dict(self.counts),
+            "left_out": [asdict(remark) for remark in self.left_out],
+            "altered": [asdict(remark) for remark in self.altered],
+        }

@@ -19,6 +19,7 @@ from charter.label import Label
 from charter.types import Content
 
 ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
+SCALE = (0.0, 4.0)
 
 
 def _fits_rated(values: Mapping[str, Any]) -> bool:
@@ -35,7 +36,7 @@ def _fits_three(values: Mapping[str, Any]) -> bool:
 
 def _read_rated(row: Row) -> PublicRow:
     prompt, answer = filled(row, "prompt"), filled(row, "response")
-    scores = {name: number(row, name, 0, 4) for name in ATTRIBUTES}
+    scores = {name: number(row, name, *SCALE) for name in ATTRIBUTES}
     labels = tuple(
         label_of_row(
             row,
@@ -45,6 +46,7 @@ def _read_rated(row: Row) -> PublicRow:
             rater="helpsteer",
             kind="rating",
             value=value,
+            scale=SCALE,
             principle=name,
             prompt=prompt,
             answers=(answer,),

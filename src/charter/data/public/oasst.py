@@ -92,7 +92,8 @@ def _ranking(
 
 
 def _ratings(row: Row, path: tuple[Message, ...], reply: Node) -> list[Label]:
-    """One label for each thing that was rated; the value is the mean of ``count`` raters."""
+    """One label for each thing that was rated; the value is the mean of ``count`` raters, and so on no scale
+    that one rater had."""
     answer = _text(reply, row.source)
     return [
         label_of_row(

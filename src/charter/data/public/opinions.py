@@ -1,8 +1,9 @@
 """Opinion surveys: what share of a group chose each option.
 
 OpinionQA (2303.17548), GlobalOpinionQA (2306.16388).
-Shares are no person's label: they become targets of tests of kind ``distribution``. A row is one group
-(``group``, ``distribution``), or all (``selections``: ``{group: shares}``, also as the text Python prints).
+Shares are no person's label: they become rows of a survey (:mod:`charter.data.survey`), which
+``charter pluralism`` and ``charter gpo`` read. A row is one group (``group``, ``distribution``), or all
+(``selections``: ``{group: shares}``, also as the text Python prints).
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from charter.data.columns import require
-from charter.data.public.parts import filled, item_of
+from charter.data.public.parts import filled, number
 from charter.data.public.schema import has
 from charter.data.rows import Row
+from charter.data.survey import SurveyBuilder
 from charter.errors import DataError
 
 ROUNDED = 0.02
@@ -26,66 +28,63 @@ ROUNDED = 0.02
 _SHARES = ("distribution", "responses", "shares")
 
 
-@dataclass(frozen=True, slots=True)
-class OpinionTarget:
-    """How a group answered one question.
-
-    Attributes:
-        id: of question and options; the same for every group.
-        prompt: the question.
-        options: in the survey's order.
-        target: share by option; they sum to 1.
-        group: whose shares they are.
-        ordered: the options stand in an order.
-    """
-
-    id: str
-    prompt: str
-    options: tuple[str, ...]
-    target: Mapping[str, float]
-    group: str
-    ordered: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """As a test of kind ``distribution``, with the group beside it."""
-        return {
-            "id": self.id,
-            "kind": "distribution",
-            "prompt": self.prompt,
-            "options": list(self.options),
-            "target": dict(self.target),
-            "ordered": self.ordered,
-            "group": self.group,
-        }
-
-
 def fits_opinions(values: Mapping[str, Any]) -> bool:
     """Whether a row is a question of a survey with shares."""
     one = "group" in values and any(name in values for name in _SHARES)
     return has(values, "question", "options") and (one or "selections" in values)
 
 
-def read_opinions(row: Row) -> tuple[list[OpinionTarget], list[str]]:
-    """The targets of a row, a group each; and what was left out, in words.
+def survey_rows(rows: Iterable[Row]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Rows that :func:`charter.data.survey.read_survey` reads, and what was left out: where, and why.
+
+    A question that comes again with other options, and a group that answers a question again, are left out:
+    the first stands.
+    """
+    made = SurveyBuilder()
+    kept: list[dict[str, Any]] = []
+    left_out: list[tuple[str, str]] = []
+    for row in rows:
+        try:
+            found, reasons = read_opinions(row)
+        except DataError as error:
+            left_out.append((error.where or row.source, error.what))
+            continue
+        left_out += [(row.source, why) for why in reasons]
+        refused: Counter[str] = Counter()
+        for values in found:
+            try:
+                made.add(Row(values, row.source))
+            except DataError as error:
+                # Without the group's name, so that the same reason is counted as one.
+                refused[error.what.replace(repr(values["group"]), "a group")] += 1
+            else:
+                kept.append(values)
+        left_out += [(row.source, why) for why in refused.elements()]
+    return kept, left_out
+
+
+def read_opinions(row: Row) -> tuple[list[dict[str, Any]], list[str]]:
+    """What a row says of each group, as rows of a survey; and what was left out, in words.
 
     Raises:
         DataError: no question, options or shares that can be read.
     """
-    question = filled(row, "question")
-    options = tuple(str(option) for option in _listed(row, "options"))
+    question = filled(row, "question").strip()
+    options = [str(option).strip() for option in _listed(row, "options")]
     if len(options) < 2 or len(set(options)) < len(options):
-        raise DataError(f"'options' are not two or more different ones: {list(options)}", where=row.source)
+        raise DataError(f"'options' are not two or more different ones: {options}", where=row.source)
     ordered = str(row.values.get("ordered", "")).lower() in ("true", "1")
-    targets: list[OpinionTarget] = []
+    made: list[dict[str, Any]] = []
     left_out: list[str] = []
     for group, shares in _groups(row):
         try:
-            target = _target(options, shares, f"{row.source}: {group}")
+            found = _shares_of(options, shares, f"{row.source}: {group}")
         except DataError as error:
             left_out.append(f"a group whose shares {error.what}")
             continue
-        targets.append(OpinionTarget(item_of(question, *options), question, options, target, group, ordered))
-    return targets, left_out
+        values = {"question": question, "options": options, "ordered": ordered, "group": group.strip()}
+        made.append({**values, "shares": found, **_respondents(row)})
+    return made, left_out
 
 
 def _groups(row: Row) -> list[tuple[str, Any]]:
@@ -98,12 +97,20 @@ def _groups(row: Row) -> list[tuple[str, Any]]:
     return [(filled(row, "group"), _plain(value, row.source, name))]
 
 
-def _target(options: Sequence[str], shares: Any, where: str) -> dict[str, float]:
+def _respondents(row: Row) -> dict[str, float]:
+    """How many people answered, where a row of one group says it: small groups' shares hold chance."""
+    if "selections" in row.values or row.values.get("respondents") is None:
+        return {}
+    return {"respondents": number(row, "respondents", low=0.0)}
+
+
+def _shares_of(options: Sequence[str], shares: Any, where: str) -> list[float]:
     if isinstance(shares, Mapping):
-        if set(map(str, shares)) != set(options):
+        by_option = {str(option).strip(): share for option, share in shares.items()}
+        if set(by_option) != set(options):
             raise DataError("do not name the options", where=where)
-        shares = [shares[option] for option in options]
-    if not isinstance(shares, Sequence) or len(shares) != len(options):
+        shares = [by_option[option] for option in options]
+    if isinstance(shares, str) or not isinstance(shares, Sequence) or len(shares) != len(options):
         raise DataError("are not one for each option", where=where)
     try:
         values = [float(share) for share in shares]
@@ -112,7 +119,7 @@ def _target(options: Sequence[str], shares: Any, where: str) -> dict[str, float]
     total = math.fsum(values)
     if min(values) < 0 or not math.isfinite(total) or abs(total - 1) > ROUNDED:
         raise DataError(f"sum to {total:g}, not 1", where=where)
-    return {option: value / total for option, value in zip(options, values, strict=True)}
+    return [value / total for value in values]
 
 
 def _listed(row: Row, name: str) -> list[Any]:

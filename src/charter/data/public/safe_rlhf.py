@@ -12,6 +12,7 @@ from typing import Any
 from charter.data.public.parts import answered, asked, filled, flag, item_of, label_of_row, pair_row, whole
 from charter.data.public.schema import PublicRow, PublicSet, has
 from charter.data.rows import Row
+from charter.label import VERDICT
 
 BETTER, SAFER, SAFE = "better", "safer", "safe"
 _ANSWERS = ("response_0", "response_1")
@@ -80,6 +81,7 @@ def _read_one(row: Row) -> PublicRow:
         rater=f"beavertails:{line}",
         kind="rating",
         value=1 if safe else 0,
+        scale=VERDICT,
         principle=SAFE,
         prompt=prompt,
         answers=(answer,),

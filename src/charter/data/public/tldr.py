@@ -16,6 +16,9 @@ from charter.data.public.schema import PublicRow, PublicSet, has
 from charter.data.rows import Row
 from charter.errors import DataError
 
+SCALE = (1.0, 7.0)
+"""Of each axis."""
+
 
 def _fits_pair(values: Mapping[str, Any]) -> bool:
     return has(values, "info", "summaries", "choice")
@@ -70,6 +73,7 @@ def _read_axes(row: Row) -> PublicRow:
             rater=str(row.values.get("worker") or "tldr"),
             kind="rating",
             value=value,
+            scale=SCALE,
             principle=name,
             prompt=prompt,
             answers=(answer,),

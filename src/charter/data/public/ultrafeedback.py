@@ -17,6 +17,8 @@ from charter.errors import DataError
 from charter.label import Label
 
 UNRATED = "answers without a rating"
+SCALE = (1.0, 5.0)
+"""Of each aspect."""
 
 
 def _fits(values: Mapping[str, Any]) -> bool:
@@ -68,6 +70,7 @@ def _labels(row: Row, inside: Row, place: int, prompt: str, answer: str) -> list
                 kind="rating",
                 outcome="judged" if rating is not None else "not_applicable",
                 value=rating,
+                scale=SCALE,
                 principle=str(aspect),
                 prompt=prompt,
                 answers=(answer,),

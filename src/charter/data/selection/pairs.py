@@ -43,6 +43,25 @@ def best_worst(rewards: Sequence[float]) -> Pairs:
     return Pairs(((best, worst),), missing=lost)
 
 
+def against_last(rewards: Sequence[float]) -> Pairs:
+    """Every sample against the last, the better first; no pair of equals.
+
+    Raises:
+        DataError: an infinite reward.
+    """
+    last = len(rewards) - 1
+    rewarded, lost = known(rewards), missing(rewards)
+    others = [index for index in rewarded if index != last]
+    if last not in rewarded:
+        return Pairs((), missing=lost)
+    pairs = [
+        (index, last) if rewards[index] > rewards[last] else (last, index)
+        for index in others
+        if rewards[index] != rewards[last]
+    ]
+    return Pairs(tuple(pairs), left_out=len(others) - len(pairs), missing=lost)
+
+
 def rs_dpo_pairs(rewards: Sequence[float], *, tau: float = 1.0, eta: float = 0.85) -> Pairs:
     """Every pair with ``sigmoid((r_better - r_worse) / tau) > eta`` (RS-DPO, 2402.10038).
 

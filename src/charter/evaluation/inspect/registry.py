@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from charter.errors import ConfigError
 from charter.evaluation.inspect.library import GenerateConfig, Model, ModelAPI, Task, modelapi, task
-from charter.evaluation.inspect.scoring import adherence
+from charter.evaluation.inspect.scoring import Names, adherence
 from charter.evaluation.inspect.tasks import MAX_TOKENS, conversation, tasks_of
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def constitution(
     file: str,
     principle: str = "",
     kind: str = "",
-    judge: str = "",
-    card: str = "",
+    judge: Names = "",
+    card: Names = "",
     temperature: float = 0.0,
     max_tokens: int = MAX_TOKENS,
     epochs: int = 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +10,34 @@ from pathlib import Path
 from charter.constitution import Constitution
 from charter.errors import ConstitutionError
 from charter.evaluation.answerer import lineage_family
+from charter.evaluation.court import Court
 from charter.evaluation.inspect.gather import Gatherer
 from charter.evaluation.inspect.library import Score, Scorer, Target, TaskState, mean, scorer, stderr
 from charter.evaluation.inspect.score_values import score_of
 from charter.evaluation.inspect.transcripts import sample_of
 from charter.evaluation.judge_card.read import read_card
-from charter.evaluation.judging import Adjudicator, Court, court, named_judge
+from charter.evaluation.judge_names import named_judges
+from charter.evaluation.judging import Sitting, court
 from charter.types import Group
 
 NO_ANSWER = "no_response"
 PROVIDER = "charter/"
+
+Names = str | Sequence[str]
+"""One name or several; Inspect's ``-T judge=A,B`` gives a list."""
+
+_OPTION = re.compile(r"[a-z_]+=")
+
+
+def several(given: Names) -> tuple[str, ...]:
+    """The names. What Inspect cut off an endpoint at a comma (``requests_per_minute=60``) is put back."""
+    found: list[str] = []
+    for part in [given] if isinstance(given, str) else given:
+        if found and _OPTION.match(part):
+            found[-1] += f",{part}"
+        elif part:
+            found.append(part)
+    return tuple(found)
 
 
 class Bench:
@@ -26,19 +45,19 @@ class Bench:
 
     Args:
         constitution: what is judged under.
-        judge: of what rules leave open; "" = nobody.
-        card: file of the judge's card; "" = the judge is examined when it is first needed.
+        judge: of what rules leave open, or several as a panel; "" = nobody.
+        card: file of the judge's card, or one of each; a judge without one is examined when it is needed.
 
     Raises:
         ConfigError: no such judge, or a card of another.
     """
 
-    def __init__(self, constitution: Constitution, judge: str = "", card: str = "") -> None:
+    def __init__(self, constitution: Constitution, judge: Names = "", card: Names = "") -> None:
         self.constitution = constitution
-        self._card = read_card(Path(card)) if card else None
-        self._adjudicator: Adjudicator | None = None
-        if judge:
-            self._adjudicator = named_judge(judge, constitution, card=self._card)
+        self._adjudicator: Sitting | None = None
+        if judges := several(judge):
+            cards = [read_card(Path(one)) for one in several(card)]
+            self._adjudicator = named_judges(judges, constitution, cards=cards)
         self._courts: dict[str, Court] = {}
         self._gather: Gatherer[tuple[str, Group], Group] = Gatherer(self._judge)
 
@@ -59,13 +78,13 @@ class Bench:
         """Who may judge this model's answers: its relatives may not, where the constitution says so."""
         family = lineage_family(model.removeprefix(PROVIDER))
         if family not in self._courts:
-            self._courts[family] = court(self.constitution, self._adjudicator, card=self._card, family=family)
+            self._courts[family] = court(self.constitution, self._adjudicator, family=family)
         return self._courts[family]
 
 
 @scorer(metrics={"*": [mean(), stderr()]})  # type: ignore[untyped-decorator]
 def adherence(
-    constitution: str, principle: str = "", judge: str = "", card: str = "", sha: str = ""
+    constitution: str, principle: str = "", judge: Names = "", card: Names = "", sha: str = ""
 ) -> Scorer:
     """Verdicts by principle: 1 passed, 0 failed, unscored where there is none.
 
@@ -74,8 +93,8 @@ def adherence(
     Args:
         constitution: its file, or its name if it comes with Charter.
         principle: judge under this one alone; "" = under all.
-        judge: of what rules leave open; "" = nobody.
-        card: file of the judge's card.
+        judge: of what rules leave open, or several as a panel; "" = nobody.
+        card: file of the judge's card, or one of each.
         sha: the constitution must still be this one; "" = not looked at.
 
     Raises:

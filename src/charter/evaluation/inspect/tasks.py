@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from charter.evaluation.inspect.library import (
     solver,
 )
 from charter.evaluation.inspect.messages import to_inspect
-from charter.evaluation.inspect.scoring import adherence
+from charter.evaluation.inspect.scoring import Names, adherence
 from charter.evaluation.suite import plan_tests
 from charter.evaluation.suite.plan import Conversation
 
@@ -31,8 +31,8 @@ MAX_TOKENS = 256
 def tasks_of(
     constitution: Constitution | str | Path,
     *,
-    judge: str = "",
-    card: str | Path = "",
+    judge: Names = "",
+    card: str | Path | Sequence[str] = "",
     by: Literal["principle", "constitution"] = "principle",
     principles: Collection[str] = (),
     kinds: Collection[str] = (),
@@ -44,10 +44,12 @@ def tasks_of(
 
     Args:
         constitution: whose tests.
-        judge: of the principles without rules: a model, or ``endpoint:MODEL@URL``; "" = rules alone.
-        card: file of the judge's card; "" = it is examined before it judges.
+        judge: of the principles without rules: a model, ``endpoint:MODEL@URL``, or several as a panel; "" =
+            rules alone.
+        card: file of the judge's card, or one of each; a judge without one is examined before it judges.
         by: one task for each principle, scored under that principle alone; or one task for all tests, each
-            scored under every principle, as ``charter evaluate`` does.
+            scored under every principle. (``charter evaluate`` scores a principle that does not say when it
+            applies on its own tests alone.)
         principles: ids; none = all that have tests.
         kinds: kinds of tests; none = all.
         epochs: answers to each conversation.
@@ -69,12 +71,14 @@ def tasks_of(
     parts: dict[str, list[Conversation]] = {}
     for one in plan.conversations:
         parts.setdefault(one.principle if by == "principle" else "", []).append(one)
+    judges = judge if isinstance(judge, str) else list(judge)
+    cards = str(card) if isinstance(card, str | Path) else list(card)
     config = GenerateConfig(temperature=temperature, max_tokens=max_tokens)
     return [
         Task(
             dataset=MemoryDataset([_sample(law, one) for one in some], name=law.name, location=law.path),
             solver=conversation(),
-            scorer=adherence(law.path, principle=id, judge=judge, card=str(card), sha=law.sha),
+            scorer=adherence(law.path, principle=id, judge=judges, card=cards, sha=law.sha),
             config=config,
             epochs=epochs,
             name=f"{law.name}.{id}" if id else law.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from charter.evaluation.judge_card.asking import Judge, ask, pair_group
@@ -17,9 +17,11 @@ from charter.evaluation.judge_card.criterion import (
     span,
     unmeasured,
     within,
+    worth,
 )
 from charter.evaluation.style import FEATURES, length
 from charter.stats import Interval, newcombe_paired, percent, points, wilson
+from charter.stats.clustered import by_cluster, effective_cells, effective_counts, effective_number
 
 _FORMAT = re.compile(
     r"\b(markdown|format\w*|bullets?|lists?|headings?|headers?|bold|style|layout|plain text|tables?)\b", re.I
@@ -40,30 +42,44 @@ def position_criterion(verdicts: Sequence[PairVerdict], limits: Limits) -> Crite
         return unmeasured(
             "position", f"{len(measured)} pairs were judged in both orders; it takes {limits.min_pairs}"
         )
-    n = len(measured)
-    first = sum(one.first == "good" and one.second == "bad" for one in measured)
-    second = sum(one.first == "bad" and one.second == "good" for one in measured)
     # A tie in one order and not in the other leans half as far; it counts as a flip without a side.
-    changed = sum(one.first != one.second for one in measured)
-    flips = wilson(changed, n, limits.level)
+    changed, of_changed = effective_counts(
+        by_cluster((one.pair.cluster, float(one.first != one.second)) for one in measured)
+    )
+    flips = wilson(changed, of_changed, limits.level)
+    cells, n = effective_cells([(one.pair.cluster, _pulled(one)) for one in measured], _PULLS)
     # Over both orders P(first) is a half, plus half of what flips pull.
-    moved = newcombe_paired(0, second, first, n - first - second, limits.level)
+    moved = newcombe_paired(0, cells["second"], cells["first"], cells[""], limits.level)
     pull = Interval(moved.lo / 2, moved.hi / 2)
-    p_first = 0.5 + (first - second) / (2 * n)
+    p_first = 0.5 + (cells["first"] - cells["second"]) / (2 * n)
     results = within(pull, limits.pull), at_most(flips, limits.flips)
     result: Result = "fail" if "fail" in results else "undecided" if "undecided" in results else "pass"
+    rate = changed / of_changed
+    ends = Interval(0.5 + pull.lo, 0.5 + pull.hi)
     why = (
-        f"{percent(changed / n)} of {n} pairs are decided otherwise when turned ({span(flips)}, at most "
-        f"{percent(limits.flips)}), and the answer shown first wins {percent(p_first)} "
-        f"({span(Interval(0.5 + pull.lo, 0.5 + pull.hi))}, within {_limit(limits)} of a half)"
+        f"{percent(rate)} of {worth(len(measured), of_changed)} pairs are decided otherwise when turned "
+        f"({span(flips)}, at most {percent(limits.flips)}), and the answer shown first wins "
+        f"{percent(p_first)} ({span(ends)}, within {_limit(limits)} of a half)"
     )
+    sides = [_pulled(one) for one in measured]
     detail = {
-        "flip_rate": changed / n,
+        "flip_rate": rate,
         "flip_interval": list(flips),
-        "flips_to_first": first,
-        "flips_to_second": second,
+        "flips_to_first": sides.count("first"),
+        "flips_to_second": sides.count("second"),
+        "independent_pairs": n,
     }
-    return Criterion("position", result, why, p_first, Interval(0.5 + pull.lo, 0.5 + pull.hi), n, detail)
+    return Criterion("position", result, why, p_first, ends, len(measured), detail)
+
+
+_PULLS = {"first": 1.0, "second": -1.0, "": 0.0}
+
+
+def _pulled(one: PairVerdict) -> str:
+    """To which place the order pulls the verdict."""
+    if one.first == "good" and one.second == "bad":
+        return "first"
+    return "second" if one.first == "bad" and one.second == "good" else ""
 
 
 # -- length -------------------------------------------------------------------
@@ -81,22 +97,23 @@ def length_criterion(verdicts: Sequence[PairVerdict], limits: Limits) -> Criteri
         return unmeasured(
             "length", f"{len(used)} decided pairs of unequal length; it takes {limits.min_pairs}"
         )
-    cells = {(a, b): 0 for a in (True, False) for b in (True, False)}
+    rows = []
     for one in used:
         right_is_longer = length(one.pair.good) > length(one.pair.bad)
-        cells[right_is_longer, one.right == right_is_longer] += 1
-    n = len(used)
+        rows.append((one.pair.cluster, (right_is_longer, one.right == right_is_longer)))
+    both = {(a, b): float(b) - float(a) for a in (True, False) for b in (True, False)}
+    cells, n = effective_cells(rows, both)
     gap = newcombe_paired(
         cells[True, True], cells[True, False], cells[False, True], cells[False, False], limits.level
     )
     people = (cells[True, True] + cells[True, False]) / n
     judge = (cells[True, True] + cells[False, True]) / n
     why = (
-        f"chooses the longer answer in {percent(judge)} of {n} pairs where it is right in {percent(people)}: "
-        f"{points(judge - people)} points ({points_span(gap)}, within {_limit(limits)})"
+        f"chooses the longer answer in {percent(judge)} of {worth(len(used), n)} pairs where it is right in "
+        f"{percent(people)}: {points(judge - people)} points ({points_span(gap)}, within {_limit(limits)})"
     )
-    detail = {"p_longer": judge, "right_is_longer": people}
-    return Criterion("length", within(gap, limits.pull), why, judge - people, gap, n, detail)
+    detail = {"p_longer": judge, "right_is_longer": people, "independent_pairs": n}
+    return Criterion("length", within(gap, limits.pull), why, judge - people, gap, len(used), detail)
 
 
 # -- style --------------------------------------------------------------------
@@ -120,11 +137,13 @@ def markdown(text: str) -> str | None:
     return "\n".join([bold, *(f"- {sentence}" for sentence in rest)]) if rest else f"- {bold}"
 
 
-def judge_styles(judge: Judge, answers: Sequence[GoldAnswer], label: str) -> tuple[list[str | None], int]:
-    """Of each answer that can be marked up, which form is preferred over both orders; and how many cannot.
+Preferred = tuple[Hashable, str | None]
+"""The answer's id, which answers of one comparison share, and which form of it is preferred over both orders:
+``markdown``, ``plain``, ``tie`` (also where the orders disagree), or None without a verdict."""
 
-    ``markdown``, ``plain``, ``tie`` (also where the orders disagree), or None without a verdict.
-    """
+
+def judge_styles(judge: Judge, answers: Sequence[GoldAnswer], label: str) -> tuple[list[Preferred], int]:
+    """Of each answer that can be marked up, which form is preferred; and how many cannot."""
     forms = [(one, markdown(one.text)) for one in answers]
     used = [(one, marked) for one, marked in forms if marked is not None]
     if not used:
@@ -135,33 +154,38 @@ def judge_styles(judge: Judge, answers: Sequence[GoldAnswer], label: str) -> tup
         for texts in ((one.text, marked), (marked, one.text))
     ]
     said = ask(judge, groups, used[0][0].principle, label)
-    found: list[str | None] = []
-    for plain_first, marked_first in zip(said[::2], said[1::2], strict=True):
-        if plain_first.side is None or marked_first.side is None:
-            found.append(None)
-        elif (plain_first.side, marked_first.side) == ("second", "first"):
-            found.append("markdown")
-        else:
-            found.append("plain" if (plain_first.side, marked_first.side) == ("first", "second") else "tie")
+    wins: dict[tuple[str | None, str | None], str] = {
+        ("second", "first"): "markdown",
+        ("first", "second"): "plain",
+    }
+    found: list[Preferred] = []
+    for (one, _), plain_first, marked_first in zip(used, said[::2], said[1::2], strict=True):
+        sides = plain_first.side, marked_first.side
+        found.append((one.id, None if None in sides else wins.get(sides, "tie")))
     return found, len(answers) - len(used)
 
 
-def style_criterion(preferred: Sequence[str | None], limits: Limits, left_out: int = 0) -> Criterion:
+_FORMS = {"markdown": 1.0, "plain": -1.0, "tie": 0.0}
+
+
+def style_criterion(preferred: Sequence[Preferred], limits: Limits, left_out: int = 0) -> Criterion:
     """How much oftener the marked-up form of the same words wins than the plain one."""
-    measured = [one for one in preferred if one is not None]
-    n = len(measured)
-    if n < limits.min_pairs:
+    measured = [(cluster, form) for cluster, form in preferred if form is not None]
+    if len(measured) < limits.min_pairs:
         return unmeasured(
-            "style", f"{n} answers were judged plain and marked up; it takes {limits.min_pairs}"
+            "style", f"{len(measured)} answers were judged plain and marked up; it takes {limits.min_pairs}"
         )
-    up, down = measured.count("markdown"), measured.count("plain")
-    net = newcombe_paired(0, down, up, n - up - down, limits.level)
+    cells, n = effective_cells(measured, _FORMS)
+    net = newcombe_paired(0, cells["plain"], cells["markdown"], cells["tie"], limits.level)
+    value = (cells["markdown"] - cells["plain"]) / n
+    forms = [form for _, form in measured]
+    up, down = forms.count("markdown"), forms.count("plain")
     why = (
-        f"of {n} answers shown plain and as markdown, the markdown wins {up} and the plain text {down}: "
-        f"{points((up - down) / n)} points ({points_span(net)}, within {_limit(limits)})"
+        f"of {worth(len(forms), n)} answers shown plain and as markdown, the markdown wins {up} and the "
+        f"plain text {down}: {points(value)} points ({points_span(net)}, within {_limit(limits)})"
     )
-    detail = {"markdown": up, "plain": down, "left_out": left_out}
-    return Criterion("style", within(net, limits.pull), why, (up - down) / n, net, n, detail)
+    detail = {"markdown": up, "plain": down, "left_out": left_out, "independent_answers": n}
+    return Criterion("style", within(net, limits.pull), why, value, net, len(forms), detail)
 
 
 # -- self-preference ----------------------------------------------------------
@@ -175,11 +199,13 @@ class Rated:
         own: it was written by the judge's own model or family.
         judge: did the judge pass it?
         others: share of the others who passed it.
+        cluster: the conversation it is an answer to.
     """
 
     own: bool
     judge: bool
     others: float
+    cluster: Hashable
 
 
 def self_preference_criterion(rated: Iterable[Rated], limits: Limits) -> Criterion:
@@ -187,48 +213,53 @@ def self_preference_criterion(rated: Iterable[Rated], limits: Limits) -> Criteri
 
     A judge that is lenient with everybody has none; so has one whose own models are better.
     """
-    groups: dict[bool, list[float]] = {True: [], False: []}
-    for one in rated:
-        groups[one.own].append(float(one.judge) - one.others)
-    own, other = groups[True], groups[False]
-    if min(len(own), len(other)) < limits.min_pairs:
+    rows = list(rated)
+    own, other = (
+        by_cluster((one.cluster, float(one.judge) - one.others) for one in rows if one.own is mine)
+        for mine in (True, False)
+    )
+    counts = [sum(map(len, part)) for part in (own, other)]
+    if min(counts) < limits.min_pairs:
         return unmeasured(
             "self_preference",
-            f"{len(own)} labelled answers by its own models and {len(other)} by others; "
+            f"{counts[0]} labelled answers by its own models and {counts[1]} by others; "
             f"it takes {limits.min_pairs} of each",
         )
-    means = [sum(part) / len(part) for part in (own, other)]
-    value = means[0] - means[1]
-    interval = _welch(own, other, limits.level)
+    means, value, interval = _welch(own, other, limits.level)
+    independent = [effective_number(part) for part in (own, other)]
     why = (
-        f"it is {points(means[0])} points more lenient than others with {len(own)} answers of its own, "
-        f"and {points(means[1])} with {len(other)} of others: {points(value)} points "
-        f"({points_span(interval)}, at most {_limit(limits)})"
+        f"it is {points(means[0])} points more lenient than others with {worth(counts[0], independent[0])} "
+        f"answers of its own, and {points(means[1])} with {worth(counts[1], independent[1])} of others: "
+        f"{points(value)} points ({points_span(interval)}, at most {_limit(limits)})"
     )
-    detail = {"leniency_own": means[0], "leniency_other": means[1]}
+    detail = {"leniency_own": means[0], "leniency_other": means[1], "independent_answers": sum(independent)}
     result = at_most(interval, limits.pull)
-    return Criterion("self_preference", result, why, value, interval, len(own) + len(other), detail)
+    return Criterion("self_preference", result, why, value, interval, sum(counts), detail)
 
 
 def _limit(limits: Limits) -> str:
     return f"{100 * limits.pull:g} points"
 
 
-def _welch(own: Sequence[float], other: Sequence[float], level: float) -> Interval:
-    """Interval of a difference of means, with one more answer each way in either group.
+_Clusters = Sequence[Sequence[float]]
+
+
+def _welch(own: _Clusters, other: _Clusters, level: float) -> tuple[tuple[float, float], float, Interval]:
+    """Both means, their difference, and its interval with one more answer each way in either group.
 
     Without them, groups that agree throughout would have an interval of no width.
     """
     from scipy.stats import t
 
+    means = tuple(sum(sum(one) / len(one) for one in group) / len(group) for group in (own, other))
     parts = []
     for group in (own, other):
-        padded = [*group, 1.0, -1.0]
-        mean = sum(padded) / len(padded)
+        padded = [*(value for cluster in group for value in cluster), 1.0, -1.0]
+        mean, n = sum(padded) / len(padded), effective_number(group) + 2
         variance = sum((value - mean) ** 2 for value in padded) / (len(padded) - 1)
-        parts.append((variance / len(padded), len(padded)))
+        parts.append((variance / n, n))
     total = sum(variance for variance, _ in parts)
     freedom = total**2 / sum(variance**2 / (n - 1) for variance, n in parts)
-    value = sum(own) / len(own) - sum(other) / len(other)
+    value = means[0] - means[1]
     half = float(t.ppf(0.5 + level / 2, freedom)) * total**0.5
-    return Interval(value - half, value + half)
+    return (means[0], means[1]), value, Interval(value - half, value + half)

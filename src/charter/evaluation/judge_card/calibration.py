@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from charter.constitution import Constitution
 from charter.evaluation.judge_card.asking import Judge, Said, answer_group, ask, missing, pair_group
-from charter.evaluation.judge_card.criterion import Criterion, Limits, Result, span, unmeasured
+from charter.evaluation.judge_card.criterion import Criterion, Limits, Result, span, unmeasured, worth
 from charter.evaluation.style import length
 from charter.stats import Interval, percent, wilson
-from charter.stats.judge_rate import JudgeErrors, effective_counts
+from charter.stats.clustered import by_cluster, effective_counts
+from charter.stats.judge_rate import JudgeErrors
 from charter.types import Content
 
 
@@ -47,6 +48,7 @@ class GoldAnswer:
         good: does it keep to the principle?
         source: ``example`` or ``human``.
         model: who wrote it, "" = not said.
+        random: it was drawn at random from the answers of a model, to be labelled.
     """
 
     id: str
@@ -56,6 +58,7 @@ class GoldAnswer:
     good: bool
     source: str = "example"
     model: str = ""
+    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,13 @@ class PairVerdict:
     def right(self) -> bool:
         """The good answer is preferred in both orders; a flip or a tie is not right."""
         return self.first == "good" and self.second == "good"
+
+
+def asked(context: Content) -> Hashable:
+    """What makes two conversations the same: answers to it, and their labels, hang together."""
+    if isinstance(context, str):
+        return (("user", context.strip()),)
+    return tuple((turn.role, turn.content.strip()) for turn in context if turn.role != "system")
 
 
 def gold_pairs(constitution: Constitution, principle: str) -> list[GoldPair]:
@@ -147,10 +157,16 @@ def judge_answers(
 
 
 def errors_of(answers: Sequence[GoldAnswer], passed: Sequence[bool | None]) -> JudgeErrors:
-    """Counts of right and wrong verdicts; answers without a verdict are left out."""
-    good = [p for a, p in zip(answers, passed, strict=True) if a.good and p is not None]
-    bad = [p for a, p in zip(answers, passed, strict=True) if not a.good and p is not None]
-    return JudgeErrors(len(good), sum(good), len(bad), sum(bad))
+    """Counts of right and wrong verdicts; answers without a verdict are left out.
+
+    Answers to one conversation count as what they are worth.
+    """
+    said = [(one, p) for one, p in zip(answers, passed, strict=True) if p is not None]
+
+    def of(good: bool) -> list[list[float]]:
+        return by_cluster((asked(one.context), float(p)) for one, p in said if one.good == good)
+
+    return JudgeErrors.of(of(True), of(False))
 
 
 def pair_criterion(verdicts: Sequence[PairVerdict], limits: Limits) -> Criterion:
@@ -170,7 +186,7 @@ def pair_criterion(verdicts: Sequence[PairVerdict], limits: Limits) -> Criterion
         result
     ]
     why = (
-        f"puts {percent(rate)} of {len(measured)} GOOD and BAD pairs right, in both orders "
+        f"puts {percent(rate)} of {worth(len(measured), n)} GOOD and BAD pairs right, in both orders "
         f"({span(interval)}, at least {percent(limits.pair_accuracy)}){end}; "
         f"always the longest: {percent(longest)}"
     )
@@ -203,10 +219,10 @@ def longest_criterion(verdicts: Sequence[PairVerdict], limits: Limits) -> Criter
         "undecided": "too few to tell it from length",
     }
     why = (
-        f"where the longer answer is the worse one, it is right in {percent(k / n)} of {len(against)} pairs "
-        f"({span(interval)}): {telling[result]}"
+        f"where the longer answer is the worse one, it is right in {percent(k / n)} of "
+        f"{worth(len(against), n)} pairs ({span(interval)}): {telling[result]}"
     )
-    return Criterion("longest", result, why, k / n, interval, len(against))
+    return Criterion("longest", result, why, k / n, interval, len(against), {"independent_pairs": n})
 
 
 def label_criterion(errors: JudgeErrors, limits: Limits, *, pairwise: bool = False) -> Criterion:
@@ -221,16 +237,17 @@ def label_criterion(errors: JudgeErrors, limits: Limits, *, pairwise: bool = Fal
     youden = errors.youden(limits.level)
     if youden is None:
         kind = "good" if not errors.good else "bad"
-        return Criterion(
-            name, "undecided", f"none of {errors.n:g} human-labelled answers is {kind}", n=int(errors.n)
-        )
+        told = f"none of {errors.labels} human-labelled answers is {kind}"
+        return Criterion(name, "undecided", told, n=errors.labels)
     value, interval = youden
     assert errors.sensitivity is not None and errors.specificity is not None
     told = (
-        f"passes {percent(errors.sensitivity)} of {errors.good:g} good answers "
+        f"passes {percent(errors.sensitivity)} of {errors.good:.0f} good answers "
         f"({span(errors.sensitivity_interval(limits.level))}) and fails {percent(errors.specificity)} of "
-        f"{errors.bad:g} bad ones ({span(errors.specificity_interval(limits.level))})"
+        f"{errors.bad:.0f} bad ones ({span(errors.specificity_interval(limits.level))})"
     )
+    if errors.labels > errors.n + 0.5:
+        told += f"; {errors.labels} labels that share conversations are worth {errors.n:.0f}"
     result: Result = "pass"
     if interval.lo <= 0:
         result = "fail" if errors.n >= limits.min_labels else "undecided"
@@ -238,16 +255,15 @@ def label_criterion(errors: JudgeErrors, limits: Limits, *, pairwise: bool = Fal
     elif errors.n < limits.min_labels:
         result = "undecided"
     if errors.n < limits.min_labels:
-        told += f"; uncalibrated: {errors.n:g} labels of {limits.min_labels}"
-    return Criterion(name, result, told, value, interval, int(errors.n))
+        told += f"; uncalibrated: {int(errors.n)} labels of {limits.min_labels}"
+    return Criterion(
+        name, result, told, value, interval, errors.labels, {"independent_labels": round(errors.n, 2)}
+    )
 
 
 def _accuracy(verdicts: Sequence[PairVerdict], level: float) -> tuple[float, float, Interval]:
     """Right ones of as many independent pairs as they are worth: pairs of one comparison are alike."""
-    clusters: dict[str, list[float]] = {}
-    for one in verdicts:
-        clusters.setdefault(one.pair.cluster, []).append(float(one.right))
-    k, n = effective_counts(list(clusters.values()))
+    k, n = effective_counts(by_cluster((one.pair.cluster, float(one.right)) for one in verdicts))
     return k, n, wilson(k, n, level)
 
 

@@ -17,7 +17,7 @@ class Limits:
 
     Attributes:
         level: confidence level of all intervals.
-        min_labels: human-labelled answers before a principle's numbers may be published.
+        min_labels: independent human-labelled answers before a principle's numbers may be published.
         min_pairs: pairs before a share of them is called anything but undecided.
         pair_accuracy: share of GOOD and BAD pairs to be put in order.
         pull: largest pull to a position, to length beyond people's, to markdown, to its own models.
@@ -56,7 +56,7 @@ class Criterion:
         why: in words for people.
         value: the number it is decided on.
         interval: of it.
-        n: what it was counted on.
+        n: what it was counted on; what hangs together counts for less in ``interval``.
         detail: other numbers shown beside it.
     """
 
@@ -93,6 +93,11 @@ def within(interval: Interval, limit: float) -> Result:
     if interval.lo > limit or interval.hi < -limit:
         return "fail"
     return "pass" if -limit <= interval.lo and interval.hi <= limit else "undecided"
+
+
+def worth(n: int, independent: float) -> str:
+    """``24``, or ``24 (worth 9)`` where they hang together."""
+    return f"{n} (worth {independent:.0f})" if independent < n - 0.5 else str(n)
 
 
 def span(interval: Interval) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charter.errors import UserError
-from charter.evaluation.judge_card.calibration import GoldAnswer, PairVerdict
+from charter.evaluation.judge_card.calibration import GoldAnswer, PairVerdict, asked
 from charter.evaluation.judge_card.criterion import Criterion, Limits, Result, unmeasured
 from charter.rundir import read_json, sha256_json, write_json
 from charter.stats.kappa import cohen_kappa
@@ -62,23 +62,27 @@ def verdicts_of(
         answers: judged answers.
         shas: sha of each principle's text: a reworded principle is another item.
     """
-    found = {
-        _sha(
-            shas[one.pair.principle], one.pair.context, one.pair.good, one.pair.bad
-        ): f"{one.first}/{one.second}"
-        for one in pairs
-        if one.measured
-    }
+    found = {_of_pair(one, shas): f"{one.first}/{one.second}" for one in pairs if one.measured}
     found |= {
-        _sha(shas[one.principle], one.context, one.text): "pass" if passed else "fail"
-        for one, passed in answers
-        if passed is not None
+        _of_answer(one, shas): "pass" if passed else "fail" for one, passed in answers if passed is not None
     }
     return dict(sorted(found.items())[:size])
 
 
-def drift_criterion(then: Anchor | None, now: Verdicts, limits: Limits) -> Criterion:
-    """Agreement beyond chance with the frozen verdicts."""
+def clusters_of(
+    pairs: Sequence[PairVerdict],
+    answers: Sequence[tuple[GoldAnswer, bool | None]],
+    shas: Mapping[str, str],
+) -> dict[str, Hashable]:
+    """Of each item of :func:`verdicts_of` its comparison, or its conversation: such items hang together."""
+    found: dict[str, Hashable] = {_of_pair(one, shas): one.pair.cluster for one in pairs}
+    return found | {_of_answer(one, shas): asked(one.context) for one, _ in answers}
+
+
+def drift_criterion(
+    then: Anchor | None, now: Verdicts, limits: Limits, clusters: Mapping[str, Hashable] | None = None
+) -> Criterion:
+    """Agreement beyond chance with the frozen verdicts; ``clusters`` of :func:`clusters_of`."""
     if then is None:
         return unmeasured("drift", "no anchor set from an earlier examination")
     shared = [key for key in then.verdicts if key in now]
@@ -88,7 +92,8 @@ def drift_criterion(then: Anchor | None, now: Verdicts, limits: Limits) -> Crite
         )
     before, after = [then.verdicts[key] for key in shared], [now[key] for key in shared]
     changed = sum(a != b for a, b in zip(before, after, strict=True))
-    found = cohen_kappa(before, after, level=limits.level)
+    hang = None if clusters is None else [clusters[key] for key in shared]
+    found = cohen_kappa(before, after, level=limits.level, clusters=hang)
     lost = len(then.verdicts) - len(shared)
     told = f"{changed} of {len(shared)} verdicts on the anchor set changed"
     told += f", and {lost} of its items are gone" if lost else ""
@@ -96,7 +101,10 @@ def drift_criterion(then: Anchor | None, now: Verdicts, limits: Limits) -> Crite
     if found.value is None:
         # All verdicts are equal, before and after: chance would agree too, and nothing has moved.
         return Criterion(
-            "drift", "undecided", f"{told}; they are all the same, so kappa says nothing", n=len(shared)
+            "drift",
+            "undecided",
+            f"{told}; all the same or of one conversation: kappa says nothing",
+            n=len(shared),
         )
     result: Result = "undecided"
     if found.value < limits.drift:
@@ -106,6 +114,14 @@ def drift_criterion(then: Anchor | None, now: Verdicts, limits: Limits) -> Crite
     told += f": kappa {found.value:.2f} ({found.interval.lo:.2f} to {found.interval.hi:.2f}, "
     told += f"at least {limits.drift:g})"
     return Criterion("drift", result, told, found.value, found.interval, len(shared), detail)
+
+
+def _of_pair(one: PairVerdict, shas: Mapping[str, str]) -> str:
+    return _sha(shas[one.pair.principle], one.pair.context, one.pair.good, one.pair.bad)
+
+
+def _of_answer(one: GoldAnswer, shas: Mapping[str, str]) -> str:
+    return _sha(shas[one.principle], one.context, one.text)
 
 
 def _sha(*parts: Any) -> str:

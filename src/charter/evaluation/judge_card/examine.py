@@ -14,6 +14,7 @@ from charter.evaluation.judge_card.calibration import (
     GoldAnswer,
     GoldPair,
     PairVerdict,
+    asked,
     errors_of,
     gold_answers,
     gold_pairs,
@@ -25,7 +26,7 @@ from charter.evaluation.judge_card.calibration import (
 )
 from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
 from charter.evaluation.judge_card.criterion import Criterion, Limits
-from charter.evaluation.judge_card.drift import SIZE, Anchor, drift_criterion, verdicts_of
+from charter.evaluation.judge_card.drift import SIZE, Anchor, clusters_of, drift_criterion, verdicts_of
 from charter.evaluation.judge_card.flipped import flipped_criterion
 from charter.evaluation.judge_card.gate import use_of
 from charter.evaluation.judge_card.injection import Called, injection_criterion, judge_planted
@@ -47,7 +48,7 @@ class _Found:
     flipped: list[PairVerdict] | None = None
     labelled: list[tuple[GoldAnswer, bool | None]] = field(default_factory=list)
     examples: list[tuple[GoldAnswer, bool | None]] = field(default_factory=list)
-    styles: list[str | None] = field(default_factory=list)
+    styles: list[bias.Preferred] = field(default_factory=list)
     planted: list[Called] = field(default_factory=list)
     missing: Counter[str] = field(default_factory=Counter)
 
@@ -96,14 +97,14 @@ def examine(
         left_out["labels of principles that are not examined"] = unwanted
     found = [_ask(subject, constitution, constitution.principle(id), labels, probes) for id in wanted]
     everything = [verdict for one in found for verdict in one.pairs]
-    now = _anchors(found, constitution, None)
+    now, hang = _anchors(found, constitution, None), _clusters(found, constitution)
     wide = (
         bias.position_criterion(everything, limits),
         bias.length_criterion(everything, limits),
         bias.style_criterion([form for one in found for form in one.styles], limits),
         bias.self_preference_criterion(_rated(found, labels, subject), limits),
         injection_criterion([called for one in found for called in one.planted], limits),
-        drift_criterion(anchor, now, limits),
+        drift_criterion(anchor, now, limits, hang),
     )
     cards = tuple(_card(one, labels, wide, limits, subject, epsilon) for one in found)
     anchors = _anchors(found, constitution)
@@ -209,10 +210,15 @@ def _columns(rows: Sequence[tuple[GoldAnswer, bool | None]]) -> tuple[list[GoldA
 
 
 def _kappa(found: _Found, limits: Limits) -> Kappa | None:
-    both = [(answer.good, passed) for answer, passed in found.labelled if passed is not None]
+    both = [(answer, passed) for answer, passed in found.labelled if passed is not None]
     if not both:
         return None
-    return cohen_kappa([good for good, _ in both], [passed for _, passed in both], level=limits.level)
+    return cohen_kappa(
+        [answer.good for answer, _ in both],
+        [passed for _, passed in both],
+        level=limits.level,
+        clusters=[asked(answer.context) for answer, _ in both],
+    )
 
 
 def _alt_test(found: _Found, labels: Labels, epsilon: float) -> AltTest | None:
@@ -226,7 +232,7 @@ def _alt_test(found: _Found, labels: Labels, epsilon: float) -> AltTest | None:
 
 def _rated(found: Sequence[_Found], labels: Labels, subject: Subject) -> list[bias.Rated]:
     return [
-        bias.Rated(answer.model in subject.own_models, passed, labels.share[answer.id])
+        bias.Rated(answer.model in subject.own_models, passed, labels.share[answer.id], asked(answer.context))
         for one in found
         for answer, passed in one.labelled
         if passed is not None and answer.model
@@ -234,7 +240,16 @@ def _rated(found: Sequence[_Found], labels: Labels, subject: Subject) -> list[bi
 
 
 def _anchors(found: Sequence[_Found], constitution: Constitution, size: int | None = SIZE) -> dict[str, str]:
-    shas = {one.id: one.sha for one in constitution.principles}
-    pairs = [verdict for one in found for verdict in one.pairs]
-    answers = [row for one in found for row in one.labelled]
-    return verdicts_of(pairs, answers, shas, size)
+    return verdicts_of(*_judged(found), _shas(constitution), size)
+
+
+def _clusters(found: Sequence[_Found], constitution: Constitution) -> dict[str, Hashable]:
+    return clusters_of(*_judged(found), _shas(constitution))
+
+
+def _judged(found: Sequence[_Found]) -> tuple[list[PairVerdict], list[tuple[GoldAnswer, bool | None]]]:
+    return [verdict for one in found for verdict in one.pairs], [row for one in found for row in one.labelled]
+
+
+def _shas(constitution: Constitution) -> dict[str, str]:
+    return {one.id: one.sha for one in constitution.principles}

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from charter.constitution import Constitution, Principle
 from charter.evaluation.judge_card.asking import Judge
 from charter.evaluation.judge_card.calibration import PairVerdict
-from charter.evaluation.judge_card.criterion import Criterion, Limits, Result, span, unmeasured
+from charter.evaluation.judge_card.criterion import Criterion, Limits, Result, span, unmeasured, worth
 from charter.stats import percent, wilson
+from charter.stats.clustered import by_cluster, effective_counts
 from charter.types import Group, Judgement, PairTarget, SampleTarget
 
 _OPPOSITE = (
@@ -46,18 +47,20 @@ def flipped_criterion(
     if flipped is None:
         return unmeasured("flipped", "the judge cannot be asked the opposite question")
     both = [(a, b) for a, b in zip(usual, flipped, strict=True) if a.right and b.measured]
-    n = len(both)
-    if n < limits.min_pairs:
-        return unmeasured("flipped", f"{n} pairs were right and judged again; it takes {limits.min_pairs}")
-    turned = sum(b.right for _, b in both)
+    if len(both) < limits.min_pairs:
+        return unmeasured(
+            "flipped", f"{len(both)} pairs were right and judged again; it takes {limits.min_pairs}"
+        )
+    turned, n = effective_counts(by_cluster((a.pair.cluster, float(b.right)) for a, b in both))
     same = sum(b.first == b.second == "bad" for _, b in both)
     interval = wilson(turned, n, limits.level)
     result: Result = "fail" if interval.hi < 0.5 else "pass" if interval.lo > 0.5 else "undecided"
     why = (
-        f"asked the opposite question it turns its verdict round in {percent(turned / n)} of {n} pairs "
-        f"({span(interval)}), and says the same again in {same}"
+        f"asked the opposite question it turns its verdict round in {percent(turned / n)} of "
+        f"{worth(len(both), n)} pairs ({span(interval)}), and says the same again in {same}"
     )
-    return Criterion("flipped", result, why, turned / n, interval, n, {"unchanged": same})
+    detail = {"unchanged": same, "independent_pairs": n}
+    return Criterion("flipped", result, why, turned / n, interval, len(both), detail)
 
 
 def _opposite(principle: Principle, top: int) -> Principle:

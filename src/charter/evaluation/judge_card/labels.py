@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from charter.constitution import Constitution
@@ -11,12 +11,15 @@ from charter.data.columns import as_content, label, optional_text, require
 from charter.data.read import Source, read_rows
 from charter.data.rows import Row
 from charter.errors import ConstitutionError, DataError
-from charter.evaluation.judge_card.calibration import GoldAnswer, GoldPair
+from charter.evaluation.judge_card.calibration import GoldAnswer, GoldPair, asked
 from charter.rundir import sha256_json
 from charter.stats.agreement import Agreement, Rating, krippendorff_alpha
 from charter.types import Content, text_of
 
 SPLIT = "answers on which raters are split evenly"
+
+RANDOM = "random"
+"""Value of the column ``assigned`` of an answer that was drawn at random to be labelled."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,17 @@ class Labels:
         rated = [Rating(who, item, value) for who, said in raters.items() for item, value in said.items()]
         return krippendorff_alpha(rated, level=level)
 
+    def drawn_at_random(self) -> Labels:
+        """The same, declared to be of answers that were drawn at random from those that are measured."""
+        return replace(self, answers=tuple(replace(one, random=True) for one in self.answers))
+
 
 def read_labels(source: Source, constitution: Constitution) -> Labels:
     """Read rows of ``principle``, ``prompt``, ``completion``, ``label``; ``rater`` and ``model`` where known.
 
     ``label`` is true where the answer keeps to the principle. A row with ``chosen`` and ``rejected`` in
-    place of ``completion`` and ``label`` is a pair.
+    place of ``completion`` and ``label`` is a pair. ``assigned`` says how an answer came to be labelled:
+    ``random`` = it was drawn at random from the answers of its model; anything else is no such record.
 
     Args:
         source: a file, or rows in memory.
@@ -62,13 +70,16 @@ def read_labels(source: Source, constitution: Constitution) -> Labels:
     read = read_rows(source)
     said: dict[str, dict[str, bool]] = {}
     answers: dict[str, GoldAnswer] = {}
+    drawn: set[str] = set()
     pairs = []
     for number, row in enumerate(read.rows):
         principle = _principle(row, constitution)
         prompt = as_content(require(row, "prompt")[1], where=row.source, column="prompt")
         if "chosen" in row.values or "rejected" in row.values:
             good, bad = (_answer(row, name) for name in ("chosen", "rejected"))
-            pairs.append(GoldPair(principle, prompt, good, bad, f"human/{number}", "human"))
+            # Pairs of one conversation hang together, whatever principle they are about.
+            cluster = f"human/{sha256_json(asked(prompt))[:16]}"
+            pairs.append(GoldPair(principle, prompt, good, bad, cluster, "human"))
             continue
         text, model = _answer(row, "completion", "answer", "response"), optional_text(row, "model")
         id = _id(principle, prompt, text)
@@ -76,7 +87,11 @@ def read_labels(source: Source, constitution: Constitution) -> Labels:
         if rater in said.setdefault(id, {}):
             raise DataError(f"rater {rater!r} labels this answer twice", where=row.source)
         said[id][rater] = label(row)
+        # Drawn once at random is drawn: that another rater was given it for a reason changes nothing.
+        if optional_text(row, "assigned") == RANDOM:
+            drawn.add(id)
         answers.setdefault(id, GoldAnswer(id, principle, prompt, text, True, "human", model))
+    answers = {id: replace(one, random=id in drawn) for id, one in answers.items()}
     return _labels(answers, said, pairs)
 
 
@@ -92,9 +107,7 @@ def _labels(
         if share[id] == 0.5:
             split += 1
         else:
-            found.append(
-                GoldAnswer(id, one.principle, one.context, one.text, share[id] > 0.5, "human", one.model)
-            )
+            found.append(replace(one, good=share[id] > 0.5))
     named = {
         principle: {who: items for who, items in by.items() if not str(who).startswith("row ")}
         for principle, by in raters.items()

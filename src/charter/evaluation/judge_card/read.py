@@ -80,7 +80,11 @@ def _criterion(value: Mapping[str, Any]) -> Criterion:
 def _errors(value: Mapping[str, Any] | None) -> JudgeErrors | None:
     if value is None:
         return None
-    return JudgeErrors(*(float(value[name]) for name in ("good", "good_passed", "bad", "bad_passed")))
+    good, good_passed, bad, bad_passed = (
+        float(value[name]) for name in ("good", "good_passed", "bad", "bad_passed")
+    )
+    labelled = value.get("labelled")
+    return JudgeErrors(good, good_passed, bad, bad_passed, None if labelled is None else int(labelled))
 
 
 def _with_interval(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from charter.data.survey import Survey
 from charter.errors import ConfigError
-from charter.evaluation.pluralism.measure import Measured, mean_of
+from charter.evaluation.pluralism.measure import Measured, mean_of, mean_of_clusters
 from charter.evaluation.suite.distance import between
 from charter.feedback.gpo.baselines import Predictor
 
@@ -20,17 +20,18 @@ class FewShotRow:
     Attributes:
         predictor: its name.
         known: questions in the context.
-        js: mean Jensen-Shannon distance over groups and questions, its interval over groups' questions.
-        by_group: mean of each group, the farthest first.
+        js: mean Jensen-Shannon distance over questions; its interval draws questions, each with all groups
+            that were asked it, as their distances are alike.
+        by_group: the same of each group alone, the farthest first.
     """
 
     predictor: str
     known: int
     js: Measured
-    by_group: tuple[tuple[str, float], ...]
+    by_group: tuple[tuple[str, Measured], ...]
 
     @property
-    def worst(self) -> tuple[str, float]:
+    def worst(self) -> tuple[str, Measured]:
         """The group that is predicted worst."""
         return self.by_group[0]
 
@@ -40,7 +41,7 @@ class FewShotRow:
             "predictor": self.predictor,
             "known": self.known,
             "js": self.js.to_json(),
-            "by_group": dict(self.by_group),
+            "by_group": {group: found.to_json() for group, found in self.by_group},
         }
 
 
@@ -96,14 +97,16 @@ def few_shot(
     return rows
 
 
-def row_of(name: str, size: int, distances: Mapping[str, Sequence[float]]) -> FewShotRow:
-    """A row from the distances of each group's questions."""
-    means = {group: sum(of) / len(of) for group, of in distances.items()}
+def row_of(name: str, size: int, distances: Mapping[str, Mapping[str, float]]) -> FewShotRow:
+    """A row from the distances of each group's questions, by their texts."""
+    found = {group: mean_of(list(of.values())) for group, of in distances.items()}
+    texts = dict.fromkeys(text for of in distances.values() for text in of)
+    clusters = [[of[text] for of in distances.values() if text in of] for text in texts]
     return FewShotRow(
         name,
         size,
-        mean_of([one for of in distances.values() for one in of]),
-        tuple(sorted(means.items(), key=lambda pair: -pair[1])),
+        mean_of_clusters(clusters),
+        tuple(sorted(found.items(), key=lambda pair: -(pair[1].value or 0.0))),
     )
 
 
@@ -114,8 +117,8 @@ def _distances(
     known: Sequence[str],
     targets: Sequence[str],
     truth: Mapping[str, Mapping[str, Sequence[float]]] | None,
-) -> list[float]:
+) -> dict[str, float]:
     own = test.shares[group]
     wanted = own if truth is None else truth[group]
     found = predictor({text: own[text] for text in known}, targets)
-    return [between(one.tolist(), wanted[text]).js for one, text in zip(found, targets, strict=True)]
+    return {text: between(one.tolist(), wanted[text]).js for one, text in zip(found, targets, strict=True)}

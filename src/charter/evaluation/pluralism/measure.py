@@ -1,7 +1,12 @@
-"""How far a model's answers are from each group's, with and without naming it; the worst first."""
+"""How far a model's answers are from each group's, with and without naming it; the worst first.
+
+Few people's shares lie some way from those of everybody like them, so a small group would look badly served
+by any model. That part is taken out of the squared distance before groups are ranked.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +15,7 @@ from charter.data.survey import Question, Survey
 from charter.errors import DataError
 from charter.evaluation.pluralism.asking import Spread, SurveyTaker
 from charter.evaluation.pluralism.wording import STEER, Asked
-from charter.evaluation.suite.distance import between
+from charter.evaluation.suite.distance import between, divergence_by_chance
 from charter.stats import Interval
 from charter.stats.bootstrap import bootstrap_mean
 
@@ -49,6 +54,11 @@ class GroupRow:
         steered: ``js`` where the prompt names the group; None = not asked.
         steered_wasserstein: the same of ``wasserstein``.
         change: ``steered`` less ``js``, question by question; below 0 = steering helps.
+        by_chance: root mean square distance of as many people, drawn from the group's own shares, from those
+            shares; None where the survey does not say how many answered.
+        beyond: root of the mean of ``js`` squared less that of chance, question by question; below 0 = nearer
+            than chance would have it.
+        steered_beyond: the same of ``steered``.
         js_group_mean: distance of the mean of all groups, which knows nothing of this one.
         js_uniform: distance of equal shares.
         missing: questions without an answer of the model, in either.
@@ -60,9 +70,23 @@ class GroupRow:
     steered: Measured | None
     steered_wasserstein: Measured | None
     change: Measured | None
+    by_chance: float | None
+    beyond: Measured
+    steered_beyond: Measured | None
     js_group_mean: float
     js_uniform: float
     missing: int
+
+    @property
+    def badness(self) -> float | None:
+        """What groups are ranked by: the distance beyond chance, or as it is where chance is not known.
+
+        Of the answers where the group is named, if it was; None = not measured.
+        """
+        plain, left = (self.js, self.beyond)
+        if self.steered is not None:
+            plain, left = self.steered, self.steered_beyond or Measured(None, None, 0)
+        return plain.value if left.value is None else left.value
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -77,6 +101,9 @@ class GroupRow:
             "steered": of(self.steered),
             "steered_wasserstein": of(self.steered_wasserstein),
             "change": of(self.change),
+            "by_chance": self.by_chance,
+            "beyond_chance": self.beyond.to_json(),
+            "steered_beyond_chance": of(self.steered_beyond),
             "js_group_mean": self.js_group_mean,
             "js_uniform": self.js_uniform,
             "missing": self.missing,
@@ -88,7 +115,7 @@ class Pluralism:
     """What was measured.
 
     Attributes:
-        rows: one for each group, the farthest from the model first (steered where it was).
+        rows: one for each group, the worst first (see :attr:`GroupRow.badness`).
         order_gap: mean total variation between both orders of the options; None = not measured.
         unread: sampled replies that name no option.
         replies: sampled replies.
@@ -145,8 +172,7 @@ def compared(survey: Survey, found: Mapping[str, Mapping[str, Spread]]) -> Plura
     rows = [_row(survey, group, found[""], found.get(group)) for group in survey.groups]
 
     def worst(row: GroupRow) -> float:
-        best = row.steered if row.steered is not None else row.js
-        return -2.0 if best.value is None else best.value
+        return -2.0 if row.badness is None else row.badness
 
     every = [spread for of in found.values() for spread in of.values()]
     gaps = [one.order_gap for one in every if one.order_gap is not None]
@@ -164,11 +190,13 @@ def _row(
     asked, shares = survey.asked(group), survey.shares[group]
     js, wasserstein = _distances(asked, shares, plain)
     missing = sum(not plain[one.text].measured for one in asked)
-    named = change = named_wasserstein = None
+    chance = _chance(survey, group)
+    named = change = named_wasserstein = named_beyond = None
     if steered is not None:
         js_named, wasserstein_named = _distances(asked, shares, steered)
         named, named_wasserstein = mean_of(list(js_named.values())), mean_of(list(wasserstein_named.values()))
         change = mean_of([js_named[text] - js[text] for text in js_named if text in js])
+        named_beyond = _beyond(js_named, chance)
         missing += sum(not steered[one.text].measured for one in asked)
     means = [survey.mean_shares(one) for one in asked]
     return GroupRow(
@@ -178,6 +206,9 @@ def _row(
         named,
         named_wasserstein,
         change,
+        _root(_mean(list(chance.values()))) if chance else None,
+        _beyond(js, chance),
+        named_beyond,
         _mean([between(mean, shares[one.text]).js for one, mean in zip(asked, means, strict=True) if mean]),
         _mean([between([1.0] * len(one.options), shares[one.text]).js for one in asked]),
         missing,
@@ -200,12 +231,42 @@ def _distances(
     return js, wasserstein
 
 
+def _chance(survey: Survey, group: str) -> dict[str, float]:
+    """By question that says how many answered: the divergence that so many show by chance.
+
+    Half a person is added to each option: what nobody of a few chose is not what nobody would.
+    """
+    counts = survey.respondents.get(group, {})
+    return {
+        text: divergence_by_chance([share * counts[text] + 0.5 for share in shares], round(counts[text]))
+        for text, shares in survey.shares[group].items()
+        if round(counts.get(text, 0.0)) > 0
+    }
+
+
+def _beyond(js: Mapping[str, float], chance: Mapping[str, float]) -> Measured:
+    """What is left of the distance, over questions of which chance is known."""
+    found = mean_of([js[text] ** 2 - chance[text] for text in js if text in chance])
+    ends = None if found.interval is None else Interval(*(_root(end) for end in found.interval))
+    return Measured(None if found.value is None else _root(found.value), ends, found.questions)
+
+
+def _root(value: float) -> float:
+    """The square root with the sign of ``value``, so that less than chance shows as that."""
+    return math.copysign(math.sqrt(abs(value)), value)
+
+
 def mean_of(values: Sequence[float]) -> Measured:
     """Mean over questions with a bootstrap interval (BCa, 95%)."""
-    if not values:
+    return mean_of_clusters([[one] for one in values])
+
+
+def mean_of_clusters(clusters: Sequence[Sequence[float]]) -> Measured:
+    """Mean over questions of the mean of what each holds; the interval draws questions (BCa, 95%)."""
+    if not clusters:
         return Measured(None, None, 0)
-    interval = bootstrap_mean([[one] for one in values]) if len(values) >= FEWEST else None
-    return Measured(_mean(values), interval, len(values))
+    interval = bootstrap_mean(clusters) if len(clusters) >= FEWEST else None
+    return Measured(_mean([_mean(one) for one in clusters]), interval, len(clusters))
 
 
 def _mean(values: Sequence[float]) -> float:

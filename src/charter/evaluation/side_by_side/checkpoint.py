@@ -136,7 +136,7 @@ def read_checkpoint(
         _principles(evaluation, groups, str(stage / EVALUATION)),
         tuple(groups),
         str((report.get("constitution") or {}).get("sha") or ""),
-        _sampling(run, sampling_defaults or {}),
+        _sampling(evaluation, run, sampling_defaults or {}),
         {
             row["measure"]: float(row[side])
             for row in evaluation.get("health") or ()
@@ -190,7 +190,15 @@ def _principles(
         ) from None
 
 
-def _sampling(run: Path, defaults: Mapping[str, float]) -> dict[str, float]:
+def _sampling(evaluation: Mapping[str, Any], run: Path, defaults: Mapping[str, float]) -> dict[str, float]:
+    """How the answers were made: as the evaluation says, else as a recipe does; empty = not recorded."""
+    said = evaluation.get("sampling")
+    if not isinstance(said, Mapping) or not said:
+        said = _of_recipe(run, defaults)
+    return {key: float(said[key]) for key in HOW if isinstance(said.get(key), int | float)}
+
+
+def _of_recipe(run: Path, defaults: Mapping[str, float]) -> dict[str, Any]:
     """What the recipe of a run says about sampling; empty where there is no recipe."""
     import yaml
 
@@ -199,7 +207,4 @@ def _sampling(run: Path, defaults: Mapping[str, float]) -> dict[str, float]:
         stages = [stage["evaluate"] or {} for stage in recipe["stages"] if "evaluate" in stage]
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
         return {}
-    if not stages:
-        return {}
-    said = {**defaults, **json.loads(json.dumps(stages[-1], default=str))}
-    return {key: float(said[key]) for key in HOW if isinstance(said.get(key), int | float)}
+    return {**defaults, **json.loads(json.dumps(stages[-1], default=str))} if stages else {}

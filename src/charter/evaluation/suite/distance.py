@@ -80,11 +80,25 @@ def interval_of(
 
 def expected_by_chance(target: Sequence[float], n: int, *, resamples: int = 2000, seed: int = 0) -> float:
     """Mean Jensen-Shannon distance of ``n`` answers that are drawn from ``target`` itself."""
+    return float(_by_chance(target, n, resamples, seed).mean())
+
+
+def divergence_by_chance(target: Sequence[float], n: int, *, resamples: int = 2000, seed: int = 0) -> float:
+    """Mean Jensen-Shannon divergence, in bits, of ``n`` answers that are drawn from ``target`` itself.
+
+    The distance squared. What a sample adds to a divergence is about the same however far away it is seen
+    from, which is not so of the distance: so it is divergences from which chance can be subtracted.
+    """
+    return float((_by_chance(target, n, resamples, seed) ** 2).mean())
+
+
+def _by_chance(target: Sequence[float], n: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """Distances of samples of ``n`` from the shares they are drawn from, ``(resamples,)``."""
     import numpy as np
 
     wanted = np.asarray(target, dtype=np.float64)
-    drawn = np.random.default_rng(seed).multinomial(n, wanted / wanted.sum(), size=resamples) / n
-    return float(_js(drawn, wanted).mean())
+    wanted = wanted / wanted.sum()
+    return _js(np.random.default_rng(seed).multinomial(n, wanted, size=resamples) / n, wanted)
 
 
 def _js(found: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:

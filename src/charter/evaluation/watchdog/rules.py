@@ -16,8 +16,9 @@ with itself."""
 class Above:
     """Too high, whatever it was before; with ``margin`` also so much above its beginning.
 
-    A metric that began beyond the limit (a base model that never ends its turn) is worth a warning,
-    not the end of the run: rules that pause have a margin.
+    A metric that began beyond the limit (prompts that are all too hard) is worth a warning, not the end of
+    the run: rules that pause have a margin. So has the warning where a high beginning says nothing of the
+    run, as the share of completions that a limit cuts.
     """
 
     metric: str

@@ -24,7 +24,8 @@ SIGNALS: tuple[Signal, ...] = (
     Signal("empty_completions", "pause", Below(LENGTH, 1.5)),
     Signal("length_explosion", "warn", Grown(LENGTH, 2.5, by=8)),
     Signal("length_explosion", "pause", Surged(LENGTH, 2.0, z=6, by=8)),
-    Signal("truncation", "warn", Above(TRUNCATED, 0.3)),
+    # A base model that hardly ever ends its turn within the limit is no collapse: what counts is more of it.
+    Signal("truncation", "warn", Above(TRUNCATED, 0.3, margin=0.2)),
     Signal("truncation", "pause", Above(TRUNCATED, 0.6, margin=0.3)),
     Signal("repetition", "warn", Above(REPETITION, 0.3)),
     Signal("repetition", "pause", Above(REPETITION, 0.5, margin=0.2)),

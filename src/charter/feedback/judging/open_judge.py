@@ -57,7 +57,9 @@ def open_model(
     folder = Path(spec).expanduser() if base is None else base / Path(spec).expanduser()
     name = str(folder) if folder.exists() else spec
     if folder.exists() or not is_hub_id(spec):
-        check_checkpoint(resolve(name))  # a mistake in a name is found before anything is sampled
+        path = resolve(name)
+        check_checkpoint(path)  # a mistake in a name is found before anything is sampled
+        _refuse_trained(path, spec)
     return LocalJudge(partial(load_model or _load, name), name=spec)
 
 
@@ -108,6 +110,21 @@ def open_judge(
     form_used = form_for(asked_in, distilled) if distilled else asked_in
     # The form knows how a distilled judge is asked; language models are asked as ever.
     return ModelJudge(constitution, cast("list[Judge]", models), form_used, **options)
+
+
+def _refuse_trained(folder: Path, spec: str) -> None:
+    """A checkpoint that was trained to judge is asked what it was trained on, not about principles."""
+    from charter.feedback.trained.checkpoints import has_head
+    from charter.models.trained_as import TrainedAs
+
+    trained = TrainedAs.load(folder)
+    if trained is not None or has_head(folder):
+        what = "has a reward head" if trained is None else f"was trained as {trained.words()}"
+        raise ConfigError(
+            f"it {what}, and does not judge by principles",
+            where=spec,
+            fix="ask it alone (charter judge SAMPLES --judge FOLDER), or name it in --reward-funcs",
+        )
 
 
 def _load(name: str) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from charter.feedback.judging.model import Question
 from charter.types import Message
@@ -90,7 +91,15 @@ def prompt(name: str) -> Prompt:
     """
     if name not in NAMES:
         raise ValueError(f"no judge prompt {name!r}")
-    file = resources.files("charter.feedback.judging").joinpath("prompts", f"{name}.txt")
+    return read_prompt(name, resources.files("charter.feedback.judging").joinpath("prompts", f"{name}.txt"))
+
+
+def read_prompt(name: str, file: Traversable) -> Prompt:
+    """The template in ``file``.
+
+    Raises:
+        ValueError: it does not say its version.
+    """
     text = file.read_text(encoding="utf-8")
     head = _VERSION.match(text)
     if head is None:

@@ -13,6 +13,7 @@ from charter.feedback.label_io.pseudonym import pseudonym
 from charter.feedback.label_io.question_map import Question
 from charter.feedback.label_io.task_fields import Fields, fields_of, item_named
 from charter.feedback.label_io.words import Said, said_by
+from charter.label import VERDICT
 
 LISTED = "a list of names: say in the map whether the question is a ranking or labels"
 WORDS = "a text: say in the map whether it is a revision or a rationale, or what the choice means"
@@ -108,6 +109,7 @@ def _response(
             kind=said.said.kind,
             outcome="skipped" if discarded else said.said.outcome,
             value=None if discarded else said.said.value,
+            scale=said.said.scale,
             prompt=fields.prompt,
             answers=said.answers,
             models=fields.models if said.answers == fields.answers else (),
@@ -166,7 +168,7 @@ def _names(value: list[str], fields: Fields, question: Question) -> Iterator[_Re
     """Names in a list: a ranking where they are the answers' fields, else what the map says."""
     if question.as_ == "labels":
         for one in value:
-            yield _Read(Said("rating", value=1), fields.answers, option=one)
+            yield _Read(Said("rating", value=1, scale=VERDICT), fields.answers, option=one)
     elif question.as_ == "ranking" or (len(value) > 1 and set(value) <= set(fields.values)):
         yield _ranks([{"value": one} for one in value], fields)
     else:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from charter.constitution import Constitution
 from charter.errors import DataError, did_you_mean
-from charter.label import Label, label_of
+from charter.label import Label, label_of, word_of
 from charter.strict_json import DECODER
 
 Severity = Literal["error", "warning"]
@@ -133,7 +133,7 @@ def _items(labels: Mapping[int, Label]) -> Iterator[Problem]:
 def _superseded(labels: Mapping[int, Label]) -> Iterator[Problem]:
     last: dict[tuple[Any, ...], int] = {}
     for line, label in labels.items():
-        key = (label.rater, label.item, label.principle, label.kind, bool(label.repeat_of))
+        key = word_of(label)
         if key in last:
             what = f"{label.rater!r} labelled this item on line {last[key]} too; the last word counts"
             yield Problem(line, "warning", what, "mark a repeat with repeat_of")

@@ -13,7 +13,7 @@ from typing import Any
 from charter.constitution.exchange.annotated_pairs import FORMAT_NAME, prompt_text
 from charter.errors import DataError
 from charter.feedback.label_io.table import COLUMNS, JSON_COLUMNS
-from charter.label import Label, latest
+from charter.label import Label, is_decision, latest
 
 EXPORTS = (FORMAT_NAME, "inspect-scores", "csv")
 """What ``labels export --to`` may be."""
@@ -102,7 +102,8 @@ def _annotated_pairs(labels: Sequence[Label], title: str) -> ExportedLabels:
 
 
 def _annotator(label: Label) -> str:
-    return f"{label.rater}/{label.principle}" if label.principle else label.rater
+    name = f"{label.rater}/{label.principle}" if label.principle else label.rater
+    return f"{name}/decision" if is_decision(label) else name
 
 
 def _who(label: Label) -> dict[str, Any]:

@@ -86,7 +86,7 @@ _READ = frozenset({"event", "user", "session", "prompt", *_TEXTS, "edited", "oth
 
 def _said(row: Row, event: str, rule: Rule, answer: str) -> tuple[tuple[str, ...], dict[str, Any]]:
     if rule.as_ == "rating":
-        return (answer,), {"kind": "rating", "value": rule.value}
+        return (answer,), {"kind": "rating", "value": rule.value, "scale": rule.on}
     if rule.as_ == "pair":
         other = filled(row, "other")
         if other == answer:

@@ -17,6 +17,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from charter.config import Config, read_yaml, validate
+from charter.feedback.label_io.scales import Scale
+from charter.label import VERDICT
 
 
 class Rule(Config):
@@ -27,8 +29,11 @@ class Rule(Config):
     text is better. ``ignore``: nothing."""
     value: float | None = None
     """Of a rating."""
+    scale: Scale | None = None
+    """Of a rating: the lowest and the highest there is; None = a verdict, 0 or 1."""
     weight: float = Field(1.0, gt=0, le=1)
-    """How much it counts beside an explicit verdict, which is 1."""
+    """How much it counts beside an explicit verdict, which is 1: in rows for trainers it is multiplied with
+    the rater's reliability."""
     assumes: str = ""
     """What has to hold for it, in words."""
 
@@ -38,7 +43,19 @@ class Rule(Config):
             raise ValueError("a rating has a value, and nothing else has one")
         if self.as_ != "ignore" and not self.assumes:
             raise ValueError("say what the rule assumes: assumes: ...")
+        if self.value is None and self.scale is not None:
+            raise ValueError("only a rating has a scale")
+        low, high = self.on
+        if self.value is not None and (
+            not low <= self.value <= high or (self.on == VERDICT and self.value not in VERDICT)
+        ):
+            raise ValueError(f"a value of {self.value:g} is not on the scale; say scale: [lowest, highest]")
         return self
+
+    @property
+    def on(self) -> tuple[float, float]:
+        """The scale of its ratings."""
+        return self.scale or VERDICT
 
 
 class _Rules(Config):

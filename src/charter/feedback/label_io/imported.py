@@ -33,7 +33,7 @@ class Imported:
         left_out: what became no label.
         notes: what a person should know of how the file was read.
         rows: rows read.
-        targets: distributions of groups, as plain values; only surveys have them.
+        targets: what groups answered, as rows of a survey; only surveys have them.
     """
 
     format: str
@@ -126,6 +126,12 @@ class Collector:
                 self.skip(draft.where, f"no label can be written of it ({type(error).__name__}: {error})")
                 continue
             self._keep(labels, label, draft.where)
+        bare = sum(label.kind == "rating" and not label.scale for label in labels.values())
+        if bare:
+            self.note(
+                f"{bare} ratings whose scale nobody declared: say it in the map (scale: [1, 5]), or they are "
+                "scores and never verdicts"
+            )
         if len(judging) > 1:
             self.note(f"{len(judging)} questions, each a principle: {', '.join(sorted(judging))}")
         unread = tuple(LeftOut(error.where or rows.name, error.what) for error in rows.bad)
@@ -144,6 +150,9 @@ class Collector:
             name = mapped if mapped is not None else "" if alone else draft.question
             values["principle"] = ".".join(filter(None, (name, draft.option)))
             values["meta"] = {**values.get("meta", {}), "question": draft.question}
+        if values.get("kind") == "rating":
+            own = self.map.of(draft.question).scale if draft.question else None
+            values["scale"] = tuple(own or values.get("scale") or self.map.scale or ())
         return values
 
     def _keep(self, labels: dict[str, Label], label: Label, where: str) -> None:

@@ -189,6 +189,7 @@ def submit(
             kind=one.said.kind,
             outcome=one.said.outcome,
             value=one.said.value,
+            scale=one.said.scale,
             prompt=fields.prompt,
             answers=one.answers,
             models=fields.models if one.answers == fields.answers else (),

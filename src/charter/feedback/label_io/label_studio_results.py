@@ -10,6 +10,7 @@ from charter.errors import DataError
 from charter.feedback.label_io.question_map import Question
 from charter.feedback.label_io.task_fields import Fields
 from charter.feedback.label_io.words import Said, said_by
+from charter.label import VERDICT
 
 Result = Mapping[str, Any]
 """An entry of an annotation's ``result``, or of a column of JSON-MIN: it has a ``value``."""
@@ -92,7 +93,7 @@ def _choices(chosen: Any, bound: tuple[str, ...], question: Question, where: str
         raise DataError(NOTHING, where=where)
     if question.as_ == "labels" or len(chosen) > 1:
         # Each tag that was set is a finding of its own; what was not set may not have been looked for.
-        return [Heard(Said("rating", value=1), bound, option=one) for one in chosen]
+        return [Heard(Said("rating", value=1, scale=VERDICT), bound, option=one) for one in chosen]
     said = said_by(chosen[0], len(bound), question.values)
     if said is None:
         raise DataError(f"nobody said what the choice {chosen[0]!r} means: name it in the map", where=where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from charter.data.public.opinions import read_opinions
+from charter.data.public.opinions import survey_rows
 from charter.data.public.schema import PublicSet
 from charter.data.rows import Rows
 from charter.errors import DataError
@@ -31,16 +31,11 @@ def read_set(rows: Rows, found: Collector, public: PublicSet) -> None:
 
 
 def read_targets(rows: Rows, found: Collector) -> tuple[dict[str, Any], ...]:
-    """The distributions of a survey: of groups, and no person's label."""
-    targets: list[dict[str, Any]] = []
-    for row in rows.rows:
-        try:
-            read, left_out = read_opinions(row)
-        except DataError as error:
-            found.skip(error.where or row.source, error.what)
-            continue
-        targets += [one.to_json() for one in read]
-        for why in left_out:
-            found.skip(row.source, why)
-    found.note("shares of groups are no person's labels: they are targets of `distribution` tests")
+    """The rows of a survey: shares of groups, and no person's label."""
+    targets, left_out = survey_rows(rows.rows)
+    for where, why in left_out:
+        found.skip(where, why)
+    found.note(
+        "shares of groups are no person's labels: these are rows of a survey, for charter pluralism and gpo"
+    )
     return tuple(targets)

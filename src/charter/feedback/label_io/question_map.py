@@ -3,8 +3,10 @@
 prompt: question                # a field of the tasks
 answers: [left_text, right_text]
 models: [left_model, right_model]
+scale: [1, 5]                   # of every rating that says none of its own
 questions:
   quality: {principle: helpful.direct, values: {Good: 1, Bad: 0}}
+  size: {scale: [0, 100]}
   verdict: {values: {Left is better: first, Right is better: second, Same: tie}}
   rewrite: {as: revision}
   comment: {as: rationale}
@@ -19,6 +21,7 @@ from typing import Literal
 from pydantic import Field
 
 from charter.config import Config, read_yaml, validate
+from charter.feedback.label_io.scales import Scale
 
 As = Literal["rating", "pair", "ranking", "labels", "revision", "rationale", "ignore"]
 
@@ -34,6 +37,8 @@ class Question(Config):
     """What the answers to it are, where their form does not say."""
     field: str | None = None
     """The text that spans are marked in."""
+    scale: Scale | None = None
+    """Lowest and highest rating; where choices mean numbers, those say it."""
 
 
 class QuestionMap(Config):
@@ -43,6 +48,8 @@ class QuestionMap(Config):
     answers: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     questions: Mapping[str, Question] = Field(default_factory=dict)
+    scale: Scale | None = None
+    """Of ratings that carry none and whose question has none."""
 
     def of(self, question: str) -> Question:
         """What is said of a question; nothing, where nothing is."""

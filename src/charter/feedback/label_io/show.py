@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from charter.label import Label, latest
+from charter.label import Label, is_decision, latest
 
 WHOLE = "(whole answer)"
 NO_GROUP = "(no group)"
+NO_SCALE = "(no scale)"
 
 
 def counts_of(labels: Sequence[Label]) -> dict[str, Any]:
@@ -29,6 +30,8 @@ def counts_of(labels: Sequence[Label]) -> dict[str, Any]:
         "with_suggestion": sum(label.suggestion is not None for label in labels),
         "order_recorded": sum(bool(label.shown) for label in labels),
         "timed": sum(label.seconds is not None for label in labels),
+        "decisions": sum(is_decision(label) for label in labels),
+        "text_unclear": sum(bool(label.meta.get("unclear")) for label in labels),
         "with_rationale": sum(bool(label.rationale) for label in labels),
         "by": {
             "rater": _by(label.rater for label in labels),
@@ -36,9 +39,14 @@ def counts_of(labels: Sequence[Label]) -> dict[str, Any]:
             "kind": _by(label.kind for label in labels),
             "outcome": _by(label.outcome for label in labels),
             "source": _by(label.source for label in labels),
+            "scale": _by(_scale(label) for label in labels if label.kind == "rating"),
             "group": _by(label.group or NO_GROUP for label in labels),
         },
     }
+
+
+def _scale(label: Label) -> str:
+    return f"{label.scale[0]:g} to {label.scale[1]:g}" if label.scale else NO_SCALE
 
 
 def _by(names: Any) -> dict[str, int]:

@@ -3,7 +3,7 @@
 The simple one has ``rater`` and either ``choice`` (``a``, ``b``, ``tie``, ``both_bad``, ``a>>b``, ...) with
 ``answer_a`` and ``answer_b``, or ``rating`` with ``answer``. Further: ``prompt``, ``item``, ``id``,
 ``principle``, ``margin``, ``group``, ``seconds``, ``at``, ``rationale``, ``model_a``, ``model_b``, ``model``,
-``source``. Other columns are kept as meta.
+``source``, and ``lowest`` and ``highest``, the scale of a rating. Other columns are kept as meta.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from charter.feedback.label_io.words import said_by
 from charter.label import Label
 
 COLUMNS = tuple(one.name for one in fields(Label))
-JSON_COLUMNS = frozenset({"value", "answers", "models", "shown", "gold", "suggestion", "seconds", "meta"})
+JSON_COLUMNS = frozenset(
+    {"value", "answers", "models", "shown", "gold", "suggestion", "seconds", "scale", "meta"}
+)
 """Columns of the long table whose cells are JSON."""
 
 _SIMPLE = frozenset(
     {
         *("rater", "choice", "rating", "answer", "answer_a", "answer_b", "prompt", "item", "id", "principle"),
         *("margin", "group", "seconds", "at", "rationale", "model_a", "model_b", "model", "source"),
+        *("lowest", "highest"),
     }
 )
 _TEXTS = ("group", "at", "rationale", "principle")
@@ -116,4 +119,12 @@ def _judged(row: Row, compared: bool) -> dict[str, Any]:
     value = said.value
     if compared and value is not None and row.values.get("margin") not in (None, ""):
         value = number(row, "margin", 0, 3) * (1 if value > 0 else -1)
-    return {"kind": said.kind, "outcome": said.outcome, "value": value}
+    scale = said.scale if compared else _scale(row) or said.scale
+    return {"kind": said.kind, "outcome": said.outcome, "value": value, "scale": scale}
+
+
+def _scale(row: Row) -> tuple[float, ...]:
+    given = [name for name in ("lowest", "highest") if row.values.get(name) not in (None, "")]
+    if len(given) == 1:
+        raise DataError(f"{given[0]!r} without the other end of the scale", where=row.source)
+    return tuple(number(row, name) for name in given)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charter.errors import DataError, did_you_mean
-from charter.label import Kind, Outcome
+from charter.label import VERDICT, Kind, Outcome
 
 _FIRST = ("a", "left", "first", "model a", "answer a", "response a", "a is better", "left is better")
 _SECOND = ("b", "right", "second", "model b", "answer b", "response b", "b is better", "right is better")
@@ -38,6 +38,7 @@ class Said:
     kind: Kind
     outcome: Outcome = "judged"
     value: Any = None
+    scale: tuple[float, ...] = ()
 
 
 def said_by(choice: str, answers: int, values: Mapping[str, float | str] | None = None) -> Said | None:
@@ -47,7 +48,7 @@ def said_by(choice: str, answers: int, values: Mapping[str, float | str] | None 
         DataError: the map gives it a meaning that does not fit.
     """
     if values and choice in values:
-        return _mapped(choice, values[choice], answers)
+        return _mapped(choice, values[choice], answers, _scale_of(values))
     word = choice.strip().lower().replace("_", " ")
     number = _number(word)
     if answers == 2:
@@ -60,7 +61,7 @@ def said_by(choice: str, answers: int, values: Mapping[str, float | str] | None 
         if word in _BOTH_BAD:
             return Said("pair", "both_bad")
     elif word in _YES or word in _NO:
-        return Said("rating", value=1 if word in _YES else 0)
+        return Said("rating", value=1 if word in _YES else 0, scale=VERDICT)
     elif number is not None:
         return Said("rating", value=number)
     kind: Kind = "pair" if answers == 2 else "rating"
@@ -74,9 +75,15 @@ def margin(number: float) -> Said:
     return Said("pair", "tie") if number == 0 else Said("pair", value=number)
 
 
-def _mapped(choice: str, meaning: float | str, answers: int) -> Said:
+def _scale_of(values: Mapping[str, float | str]) -> tuple[float, ...]:
+    """The lowest and highest number that the map's choices mean; () where fewer than two differ."""
+    numbers = sorted({float(meaning) for meaning in values.values() if not isinstance(meaning, str)})
+    return (numbers[0], numbers[-1]) if len(numbers) > 1 else ()
+
+
+def _mapped(choice: str, meaning: float | str, answers: int, scale: tuple[float, ...]) -> Said:
     if not isinstance(meaning, str):
-        return margin(meaning) if answers == 2 else Said("rating", value=meaning)
+        return margin(meaning) if answers == 2 else Said("rating", value=meaning, scale=scale)
     if meaning not in MEANINGS:
         raise DataError(f"{choice!r} means {meaning!r}", fix=did_you_mean(meaning, MEANINGS))
     kind: Kind = "pair" if answers == 2 else "rating"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from charter.feedback.people.heard import choice, gold_choice, question, right
-from charter.label import Label
+from charter.feedback.people.heard import class_of, gold_class, question
+from charter.label import Label, is_right
 from charter.stats.raters.learning_curve import extrapolate, majority_curve
 from charter.stats.raters.measure import rate_of
 
@@ -14,15 +14,16 @@ from charter.stats.raters.measure import rate_of
 def gold_curve(labels: Sequence[Label], *, level: float = 0.95) -> dict[str, Any]:
     """Accuracy of the majority by labels an item, and of twice as many where the curve can say it.
 
-    A tie on an item that has none is left out of the majority: it votes for neither side.
+    A tie on an item that has none, and a rating in the middle of its scale, are left out of the majority:
+    they vote for neither side.
     """
     counted: dict[tuple[str, ...], tuple[int, int]] = {}
     ties = 0
     for label in labels:
-        value, wanted = choice(label), gold_choice(label)
+        value, wanted = class_of(label), gold_class(label)
         if value is None or wanted is None:
             continue
-        if label.kind == "pair" and value == 0.5 != wanted:
+        if value == 0.5 != wanted and (label.kind == "pair" or label.scale):
             ties += 1
             continue
         key = (*question(label), label.kind)
@@ -42,6 +43,6 @@ def confidence_on_gold(labels: Sequence[Label], *, level: float = 0.95) -> list[
     """Accuracy by the size of the margin given: raters who are well calibrated are righter where surer."""
     by_size: dict[float, list[bool]] = {}
     for label in labels:
-        if label.kind == "pair" and label.outcome == "judged" and (found := right(label)) is not None:
+        if label.kind == "pair" and label.outcome == "judged" and (found := is_right(label)) is not None:
             by_size.setdefault(abs(float(label.value)), []).append(found)
     return [{"margin": size, **rate_of(by_size[size], level=level).to_json()} for size in sorted(by_size)]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charter.errors import DataError
+from charter.feedback.people.hashed_words import hashed_words
 from charter.label import Label
 from charter.rundir import read_jsonl
 from charter.stats.raters.selection import select
 
-_DIMENSIONS = 256
-_WORD = re.compile(r"\w+")
 MOST = 20_000
 """Items of which all similarities are held at once: 20,000 take 3.2 GB."""
 
@@ -98,8 +95,4 @@ def _features(row: dict[str, Any], where: str) -> tuple[float, ...]:
         return tuple(float(x) for x in given)
     if not isinstance(row.get("text"), str):
         raise DataError("neither text nor features", where=where)
-    counts = [0.0] * _DIMENSIONS
-    for word in _WORD.findall(row["text"].lower()):
-        drawn = hashlib.blake2b(word.encode(), digest_size=4).digest()
-        counts[int.from_bytes(drawn, "big") % _DIMENSIONS] += 1.0
-    return tuple(math.sqrt(count) for count in counts)
+    return hashed_words(row["text"])

@@ -43,7 +43,7 @@ def reported(labels: Sequence[Label]) -> tuple[list[str], Statistic]:
     for at, label in enumerate(labels):
         value = choice(label)
         if label.kind == "rating" and value is not None:
-            note(at, RATING + (label.principle or "overall"), question(label), value)
+            note(at, _rating_name(label), question(label), value)
         for vote in votes_of(label):
             if vote.value is None:
                 continue
@@ -69,6 +69,15 @@ def reported(labels: Sequence[Label]) -> tuple[list[str], Statistic]:
         return {name: float(total_S[i] / items_S[i]) for name, i in names.items() if items_S[i]}
 
     return [label.rater for label in labels], statistic
+
+
+def _rating_name(label: Label) -> str:
+    """Ratings on different scales are different numbers."""
+    said = RATING + (label.principle or "overall")
+    if not label.scale:
+        return said
+    low, high = label.scale
+    return f"{said} ({low:g} to {high:g})"
 
 
 def ranking(numbers: dict[str, float]) -> list[str]:

@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
+from charter.errors import DataError
+from charter.feedback.people.agreements import alphas
 from charter.feedback.people.consensus import Consensus, consensus, reliabilities
 from charter.feedback.people.flags import flags_of, loud_flags, twin_flags
 from charter.feedback.people.gold_curve import confidence_on_gold, gold_curve
 from charter.feedback.people.heard import Heard, choice, hear, of_kind, question
 from charter.feedback.people.numbers import comparisons, ranking, reported
 from charter.feedback.people.rater_row import RaterRow, rater_row
+from charter.feedback.people.second_opinion import second_opinion
 from charter.feedback.people.strata import balance, coverage
 from charter.label import Label
-from charter.stats.agreement import Agreement, Metric, Rating, krippendorff_alpha
+from charter.stats.agreement import Rating
 from charter.stats.raters.collusion import too_alike
 from charter.stats.raters.groups import LEAST_RATERS, group_gaps, group_split
 from charter.stats.raters.influence import DRAWS, leave_one_out
@@ -41,6 +44,8 @@ class PeopleOptions:
         least_group: raters of a group below which no number of it is shown.
         level: of all intervals shown; flags use a stricter one, by the number of raters.
         stratum: key of the labels' ``meta`` that names an item's stratum.
+        scale: of the ratings that carry none; () = nobody said.
+        mace: ask MACE for a second opinion; needs crowd-kit.
         draws: of the bootstraps.
         seed: of all draws.
     """
@@ -50,6 +55,8 @@ class PeopleOptions:
     least_group: int = LEAST_RATERS
     level: float = 0.95
     stratum: str = "stratum"
+    scale: tuple[float, ...] = ()
+    mace: bool = False
     draws: int = 200
     seed: int = 0
 
@@ -83,20 +90,29 @@ class People:
         for rater, words in self.flags:
             said[rater].append(words)
         trust = self.reliability
+        sizes = Counter(row.group for row in self.rows)
+        # Beside a pseudonym a small group's name would say who it is.
+        shown = {name for name, raters in sizes.items() if raters >= self.found["groups"]["least_raters"]}
         return {
             "format": FORMAT,
             "version": VERSION,
             **self.found,
             "raters": [
-                {**row.to_json(), "reliability": trust.get(row.rater), "flags": said[row.rater]}
+                {
+                    **row.to_json(),
+                    "group": row.group if row.group in shown else "",
+                    "reliability": trust.get(row.rater),
+                    "flags": said[row.rater],
+                }
                 for row in self.rows
             ],
         }
 
 
-def steps(labels: Sequence[Label]) -> int:
-    """How often :data:`Note` will be called."""
-    return 4 + len({label.kind for label in labels} & {"pair", "rating"})
+def steps(labels: Sequence[Label], options: PeopleOptions | None = None) -> int:
+    """How often :data:`Note` will be called, at most."""
+    kinds = len({label.kind for label in labels} & {"pair", "rating"})
+    return 4 + kinds * (2 if options is not None and options.mace else 1)
 
 
 def people(
@@ -120,11 +136,15 @@ def people(
 
     Raises:
         ValueError: no labels.
+        DataError: none of a rater, or one that is not on its scale.
+        EnvironmentFault: MACE is asked for and crowd-kit is not installed.
     """
     if not labels:
         raise ValueError("no labels")
     chosen = options or PeopleOptions()
-    heard = hear(labels, gold)
+    heard = hear(labels, gold, chosen.scale)
+    if not heard.labels:
+        raise DataError("no label of a rater: decisions and repeats alone measure nobody")
     kinds = sorted({label.kind for label in heard.labels} & {"pair", "rating"})
     fits: dict[str, Consensus] = {}
     for kind in kinds:
@@ -139,9 +159,14 @@ def people(
         "level": chosen.level,
         "balance": balance(heard.labels, level=chosen.level),
         "coverage": coverage(heard.labels, principles, levels or {}, chosen.stratum),
-        "alpha": _alphas(heard, chosen),
+        "alpha": alphas(heard.labels, level=chosen.level, seed=chosen.seed),
         "dawid_skene": {kind: _fit_json(fit) for kind, fit in fits.items()},
     }
+    if chosen.mace:
+        found["mace"] = {}
+        for kind in kinds:
+            note(f"second opinion on {kind} labels (MACE)")
+            found["mace"][kind] = second_opinion(heard.labels, kind, fits[kind], seed=chosen.seed)
     note("influence")
     raters, statistic = reported(heard.labels)
     influence = leave_one_out(raters, statistic, ranking=ranking, draws=DRAWS, seed=chosen.seed)
@@ -198,6 +223,9 @@ def _totals(heard: Heard) -> dict[str, Any]:
         "labels": heard.total,
         "counted": len(heard.labels),
         "repeats": len(heard.repeats),
+        "decisions": len(heard.decisions),
+        "text_unclear": sum(bool(label.meta.get("unclear")) for label in heard.labels),
+        "without_scale": sum(label.kind == "rating" and not label.scale for label in heard.labels),
         "left_out": dict(heard.left_out),
         "outcomes": dict(Counter(label.outcome for label in heard.labels)),
         "kinds": dict(Counter(label.kind for label in heard.labels)),
@@ -208,43 +236,13 @@ def _totals(heard: Heard) -> dict[str, Any]:
     }
 
 
-def _alphas(heard: Heard, options: PeopleOptions) -> list[dict[str, Any]]:
-    """By principle and kind; tests of raters are left out, as their answers are chosen to be plain."""
-    made = []
-    ordinary = [label for label in heard.labels if label.gold is None]
-    for kind in ("pair", "rating"):
-        by_principle: dict[str, list[Label]] = {}
-        for label in of_kind(ordinary, kind):
-            by_principle.setdefault(label.principle, []).append(label)
-        for principle, mine in by_principle.items():
-            values = {choice(label) for label in mine}
-            metric: Metric = "ordinal" if kind == "rating" and len(values) > 2 else "nominal"
-            ratings = [Rating(one.rater, question(one), float(choice(one) or 0.0)) for one in mine]
-            alpha = krippendorff_alpha(
-                ratings, metric, level=options.level, resamples=1000, seed=options.seed
-            )
-            made.append({"principle": principle, "kind": kind, **_alpha_json(alpha)})
-    return made
-
-
-def _alpha_json(found: Agreement) -> dict[str, Any]:
-    return {
-        "metric": found.metric,
-        "alpha": found.value,
-        "lo": found.interval.lo,
-        "hi": found.interval.hi,
-        "items": found.items,
-        "left_out": found.left_out,
-        "raters": found.raters,
-    }
-
-
 def _fit_json(found: Consensus) -> dict[str, Any]:
     if found.fit is None:
-        return {"why": found.why}
+        return {"why": found.why, "left_out": found.left_out}
     fit = found.fit
     return {
         "why": "",
+        "left_out": found.left_out,
         "classes": list(fit.classes),
         "prior": [float(p) for p in fit.prior_K],
         "items": len(fit.items),

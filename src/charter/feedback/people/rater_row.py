@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from charter.feedback.people.heard import Heard, Question, choice, question, right
-from charter.label import Label
+from charter.feedback.people.heard import Heard, Question, choice, question
+from charter.label import Label, is_right
 from charter.stats.intervals import square_and_add
 from charter.stats.power import Decision, gate_decision
 from charter.stats.raters.error_intervals import Errors
@@ -124,7 +124,7 @@ def rater_row(
         errors: this rater's, from Dawid-Skene.
     """
     own = [label for label in heard.labels if label.rater == rater]
-    tests = [found for label in own if (found := right(label)) is not None]
+    tests = [found for label in own if (found := is_right(label)) is not None]
     again = [(a, b) for a, b in heard.repeats if b.rater == rater]
     followed, pull = _suggestions(rater, own, again, table, least, level)
     longer, than_others = _length(rater, own, table, least, level)

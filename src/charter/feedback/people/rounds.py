@@ -7,9 +7,9 @@ from statistics import fmean
 from typing import Any
 
 from charter.errors import DataError
-from charter.feedback.people.heard import choice, gold_choice, hear, of_kind, question, right
+from charter.feedback.people.heard import choice, gold_class, hear, of_kind, question, share_of_scale
 from charter.feedback.people.next_items import Candidate
-from charter.label import Label
+from charter.label import Label, is_right
 from charter.stats.agreement import Metric, Rating
 from charter.stats.intervals import square_and_add, wilson
 from charter.stats.raters.exercise import exercise
@@ -21,12 +21,14 @@ LEAST_PAIRS = 40
 _MOST_SHOWN = 6
 
 
-def compare_rounds(before: Sequence[Label], after: Sequence[Label], *, seed: int = 0) -> dict[str, Any]:
+def compare_rounds(
+    before: Sequence[Label], after: Sequence[Label], *, scale: tuple[float, ...] = (), seed: int = 0
+) -> dict[str, Any]:
     """Agreement, and accuracy on gold where there is any, before and after an exercise.
 
     Only raters who took part in both rounds count: else other raters, not the exercise, could be the cause.
     """
-    rounds = [hear(labels).labels for labels in (before, after)]
+    rounds = [hear(labels, scale=scale).labels for labels in (before, after)]
     both = {label.rater for label in rounds[0]} & {label.rater for label in rounds[1]}
     rounds_of_both = [[label for label in labels if label.rater in both] for labels in rounds]
     found: dict[str, Any] = {"raters": len(both), "agreement": [], "gold": None}
@@ -37,7 +39,7 @@ def compare_rounds(before: Sequence[Label], after: Sequence[Label], *, seed: int
             metric: Metric = "ordinal" if kind == "rating" and len(values) > 2 else "nominal"
             first, second = (_ratings(labels) for labels in said)
             found["agreement"].append({"kind": kind, **exercise(first, second, metric, seed=seed).to_json()})
-    tests = [[hit for label in labels if (hit := right(label)) is not None] for labels in rounds_of_both]
+    tests = [[hit for label in labels if (hit := is_right(label)) is not None] for labels in rounds_of_both]
     if all(tests):
         (k0, n0), (k1, n1) = ((sum(hits), len(hits)) for hits in tests)
         interval = square_and_add(k0 / n0, wilson(k0, n0), k1 / n1, wilson(k1, n1))
@@ -54,12 +56,13 @@ def compare_rounds(before: Sequence[Label], after: Sequence[Label], *, seed: int
 def plans(labels: Sequence[Label], half_width: float) -> dict[str, Any]:
     """Ways to know a rate of these raters to ``half_width``, from how these labels vary.
 
-    For ratings between 0 and 1 it is their mean. For pairs it is gold accuracy where there is gold, else how
-    often the first stored answer wins, which varies as any win rate of such raters does.
+    For ratings that carry their scale it is their mean, the scale counting from 0 to 1. For pairs it is gold
+    accuracy where there is gold, else how often the first stored answer wins, which varies as any win rate
+    of such raters does.
     """
-    said = [label for label in of_kind(labels, "rating") if 0 <= float(label.value) <= 1]
-    what, values = "mean rating", _ratings(said)
-    if not said:
+    placed = [(one, share) for one in labels if (share := share_of_scale(one)) is not None]
+    what, values = "mean rating", [Rating(one.rater, question(one), share) for one, share in placed]
+    if not placed:
         pairs = of_kind(labels, "pair")
         tests = [label for label in pairs if label.gold is not None]
         what, values = ("gold accuracy", _hits(tests)) if tests else ("win rate", _ratings(pairs))
@@ -97,7 +100,7 @@ def reward_curves(
     gold: dict[str, float] = {}
     for label in of_kind(labels, "pair"):
         votes.setdefault(label.item, []).append(float(choice(label) or 0.0))
-        if (wanted := gold_choice(label)) is not None:
+        if (wanted := gold_class(label)) is not None:
             gold[label.item] = wanted
     rows = [one for one in differences if one.item in votes]
     share = {item: fmean(values) for item, values in votes.items()}
@@ -133,4 +136,4 @@ def _ratings(labels: Sequence[Label]) -> list[Rating]:
 
 
 def _hits(labels: Sequence[Label]) -> list[Rating]:
-    return [Rating(one.rater, question(one), float(choice(one) == gold_choice(one))) for one in labels]
+    return [Rating(one.rater, question(one), float(bool(is_right(one)))) for one in labels]

@@ -3,68 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
-from charter.feedback.people.heard import Question, choice, question
+from charter.feedback.people.compiled import Compiled, CompileOptions
+from charter.feedback.people.heard import Question, question
+from charter.feedback.people.marks import attach_marks
+from charter.feedback.people.rating_rows import rating_rows
+from charter.feedback.people.row_parts import (
+    LEAST_WEIGHT,
+    Weigher,
+    answer_of,
+    in_form_of,
+    large_groups,
+    own_weight,
+    row_of,
+    sure,
+)
+from charter.feedback.people.usable import usable
 from charter.feedback.people.votes import Vote, pair_votes
-from charter.label import SOURCES, Label, Source
-
-Soft = Literal["votes", "posterior"]
-Ties = Literal["half", "drop"]
-BothBad = Literal["drop", "tie", "unpaired"]
-FileKind = Literal["preference", "unpaired", "rated", "attributes"]
-
-LEAST_WEIGHT = 0.05
-"""Weight of the least reliable rater's vote: a number does not silence anybody."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompileOptions:
-    """What is made of the labels.
-
-    Attributes:
-        soft: ``votes``: share of the votes, each weighing its rater's reliability, and the row weighs their
-            mean reliability; ``posterior``: Dawid-Skene's probability, which has the reliability in it, so
-            that the row weighs 1.
-        ties: ``half`` a vote to each answer, or ``drop``.
-        both_bad: ``drop`` the vote; count it as a ``tie``; or ``unpaired``: where most raters say so, two
-            undesirable answers and no pair.
-        sources: whose labels count.
-        gold: keep items that test the raters.
-        by_group: a row for each group of raters, with a column ``group``.
-    """
-
-    soft: Soft = "votes"
-    ties: Ties = "half"
-    both_bad: BothBad = "drop"
-    sources: tuple[Source, ...] = SOURCES
-    gold: bool = False
-    by_group: bool = False
-
-
-@dataclass
-class Compiled:
-    """Rows by kind of file, and every label that is in none of them.
-
-    Attributes:
-        rows: by kind, each a format of its own (``charter.data.formats``).
-        dropped: labels that taught nothing, by reason.
-        used: labels behind the rows.
-        unknown: raters without a reliability, who count as the mean of those that have one.
-    """
-
-    rows: dict[FileKind, list[dict[str, Any]]] = field(default_factory=dict)
-    dropped: Counter[str] = field(default_factory=Counter)
-    used: int = 0
-    unknown: tuple[str, ...] = ()
-
-    def add(self, kind: FileKind, row: dict[str, Any], labels: int) -> None:
-        """One row that ``labels`` labels are behind."""
-        self.rows.setdefault(kind, []).append(row)
-        self.used += labels
+from charter.label import Label, is_decision
 
 
 def compile_labels(
@@ -74,27 +33,35 @@ def compile_labels(
     *,
     posterior: Mapping[Question, float] | None = None,
 ) -> Compiled:
-    """Rows of last words (:attr:`charter.feedback.people.heard.Heard.labels`).
+    """Rows of last words and decisions (:class:`charter.feedback.people.heard.Heard`).
 
     Args:
         labels: no repeats.
         reliability: of each rater, 0 to 1.
-        options: see :class:`CompileOptions`.
+        options: see :class:`charter.feedback.people.compiled.CompileOptions`.
         posterior: with ``soft="posterior"``: probability that the first answer of a pair is better.
+
+    Raises:
+        DataError: a label's own weight or probability is none.
     """
     chosen = options or CompileOptions()
     made = Compiled()
-    kept = list(_usable(labels, chosen, made))
-    known = [reliability[one] for one in {label.rater for label in kept} if one in reliability]
+    groups = large_groups(labels, chosen.least_group)
+    kept = usable(labels, chosen, groups, made)
+    voices = {label.rater for label in kept if not is_decision(label)}
+    known = [reliability[one] for one in voices if one in reliability]
     default = fmean(known) if known else 1.0
-    made.unknown = tuple(sorted({label.rater for label in kept} - set(reliability)))
-    trust = {label.rater: max(LEAST_WEIGHT, reliability.get(label.rater, default)) for label in kept}
+    made.unknown = tuple(sorted(voices - set(reliability)))
+    weigher = Weigher({one: max(LEAST_WEIGHT, reliability.get(one, default)) for one in voices}, groups)
     for votes in pair_votes(kept, by_group=chosen.by_group, dropped=made.dropped):
-        _pair(votes, trust, chosen, posterior or {}, made)
-    _ratings([label for label in kept if label.kind == "rating"], trust, chosen, made)
+        _pair(votes, weigher, chosen, posterior or {}, made)
+    rating_rows([label for label in kept if label.kind == "rating"], weigher, chosen, made)
     for label in kept:
-        if label.kind == "revision":
-            _revision(label, trust, made)
+        if label.kind == "ranking":
+            _ranking(label, weigher, made)
+        elif label.kind == "revision":
+            _revision(label, weigher, made)
+    attach_marks([label for label in kept if label.kind == "spans"], made)
     if all(abs(label.value or 1.0) == 1.0 for label in kept if label.kind == "pair"):
         for row in made.rows.get("preference", ()):
             row.pop("margin", None)  # nobody said more than which answer is better
@@ -102,25 +69,9 @@ def compile_labels(
     return made
 
 
-def _usable(labels: Iterable[Label], options: CompileOptions, made: Compiled) -> Iterable[Label]:
-    for label in labels:
-        if label.source not in options.sources:
-            made.dropped[f"from source {label.source}"] += 1
-        elif label.outcome in ("skipped", "not_applicable"):
-            made.dropped[label.outcome.replace("_", " ")] += 1
-        elif label.gold is not None and not options.gold:
-            made.dropped["gold: a test of the rater"] += 1
-        elif label.kind == "spans":
-            made.dropped["spans: no trainer reads them"] += 1
-        elif options.by_group and not label.group:
-            made.dropped["the rater has no group"] += 1
-        else:
-            yield label
-
-
 def _pair(
     votes: Sequence[Vote],
-    trust: Mapping[str, float],
+    weigher: Weigher,
     options: CompileOptions,
     posterior: Mapping[Question, float],
     made: Compiled,
@@ -128,12 +79,44 @@ def _pair(
     """One question's votes as a preference row, or as two undesirable answers."""
     bad = [vote for vote in votes if vote.both_bad]
     if bad and options.both_bad == "unpaired" and 2 * len(bad) > len(votes):
-        for side in (0, 1):
-            row = _common(votes, votes[0].label, trust, "bad" + "ab"[side])
-            row |= {"completion": _answer(votes[0].label, votes[0].sides[side]), "label": False}
-            share = sum(trust[vote.rater] for vote in bad) / sum(trust[vote.rater] for vote in votes)
-            made.add("unpaired", row | {"probability": share}, len(votes) if side == 0 else 0)
+        _two_bad(votes, bad, weigher, made)
         return
+    values = _values(votes, options, made)
+    if not values:
+        return
+    label = votes[0].label
+    decided = is_decision(label)
+    first = weigher.mean([(vote.label, sure(vote.label, value)) for vote, value in values])
+    told = options.soft == "posterior" and label.kind == "pair" and not options.by_group and not decided
+    by_model = posterior.get(question(label)) if told else None
+    first = first if by_model is None else by_model
+    better, worse = votes[0].sides if first >= 0.5 else votes[0].sides[::-1]
+    said = [vote.label for vote, _ in values]
+    row = row_of(said, weigher, votes[0].name)
+    row |= {"chosen": answer_of(label, better), "rejected": answer_of(label, worse)}
+    row |= {"probability": max(first, 1.0 - first), "votes": _counts(votes, first >= 0.5)}
+    row["disagreement"] = 1.0 - max(Counter(value for _, value in values).values()) / len(values)
+    if label.kind == "pair":
+        margin = fmean(0.0 if one.value is None else float(one.value) for one in said)
+        row["margin"] = max(0.0, margin if first >= 0.5 else -margin)
+    if by_model is not None:
+        row["weight"] = fmean(own_weight(one) for one in said)  # the raters' reliability is in it
+    made.add("preference", row | made.decision(said), len(values))
+
+
+def _two_bad(votes: Sequence[Vote], bad: Sequence[Vote], weigher: Weigher, made: Compiled) -> None:
+    label = votes[0].label
+    said = [vote.label for vote in votes]
+    share = sum(weigher.of(vote.label) for vote in bad) / sum(weigher.of(one) for one in said)
+    decision = made.decision(said)
+    for side in (0, 1):
+        row = row_of(said, weigher, "bad" + "ab"[side]) | decision
+        row |= {"completion": answer_of(label, votes[0].sides[side]), "label": False, "probability": share}
+        made.add("unpaired", row, len(votes) if side == 0 else 0)
+
+
+def _values(votes: Sequence[Vote], options: CompileOptions, made: Compiled) -> list[tuple[Vote, float]]:
+    """The votes that count as 1, 0.5 or 0 for the first side; the others are counted."""
     values = []
     for vote in votes:
         value = vote.value
@@ -146,24 +129,7 @@ def _pair(
             made.dropped["ties (policy: drop)"] += 1
         if value is not None:
             values.append((vote, value))
-    if not values:
-        return
-    total = sum(trust[vote.rater] for vote, _ in values)
-    first = sum(trust[vote.rater] * value for vote, value in values) / total
-    label = votes[0].label
-    if options.soft == "posterior" and label.kind == "pair" and not options.by_group:
-        first = posterior.get(question(label), first)
-    better, worse = votes[0].sides if first >= 0.5 else votes[0].sides[::-1]
-    row = _common([vote for vote, _ in values], label, trust, votes[0].name)
-    row |= {"chosen": _answer(label, better), "rejected": _answer(label, worse)}
-    row |= {"probability": max(first, 1.0 - first), "votes": _counts(votes, first >= 0.5)}
-    row["disagreement"] = 1.0 - max(Counter(value for _, value in values).values()) / len(values)
-    if label.kind == "pair":
-        margin = fmean(0.0 if vote.label.value is None else float(vote.label.value) for vote, _ in values)
-        row["margin"] = max(0.0, margin if first >= 0.5 else -margin)
-    if options.soft == "posterior":
-        row["weight"] = 1.0
-    made.add("preference", row, len(values))
+    return values
 
 
 def _counts(votes: Sequence[Vote], first_is_chosen: bool) -> dict[str, int]:
@@ -175,110 +141,28 @@ def _counts(votes: Sequence[Vote], first_is_chosen: bool) -> dict[str, int]:
     return {name: found[name] for name in ("chosen", "rejected", "tie", "both_bad")}
 
 
-def _ratings(
-    labels: Sequence[Label], trust: Mapping[str, float], options: CompileOptions, made: Compiled
-) -> None:
-    """Verdicts of 0 and 1 as desirable and undesirable answers, other ratings as scores."""
-    by_principle: dict[str, list[Label]] = {}
-    for label in labels:
-        if len(label.answers) != 1:
-            made.dropped["ratings of other than one answer"] += 1
-        else:
-            by_principle.setdefault(label.principle, []).append(label)
-    for mine in by_principle.values():
-        grouped: dict[tuple[str, str], list[Label]] = {}
-        for label in mine:
-            grouped.setdefault((label.item, label.group if options.by_group else ""), []).append(label)
-        if {choice(label) for label in mine} <= {0.0, 1.0}:
-            for said in grouped.values():
-                _verdict(said, trust, made)
-        else:
-            _scores(list(grouped.values()), trust, made)
-
-
-def _verdict(said: Sequence[Label], trust: Mapping[str, float], made: Compiled) -> None:
-    share = _mean(said, trust)
-    if share == 0.5:
-        made.dropped["verdicts split evenly: an answer cannot be taught as both"] += len(said)
+def _ranking(label: Label, weigher: Weigher, made: Compiled) -> None:
+    """A rater's ranking as a row of its own: what is trained on whole rankings takes no soft pairs."""
+    if label.outcome != "judged" or len(set(label.value)) < 2:
         return
-    row = _common_of(said, trust, "")
-    row |= {"completion": _answer(said[0], 0), "label": share > 0.5, "probability": max(share, 1 - share)}
-    yes = sum(choice(label) == 1.0 for label in said)
-    made.add("unpaired", row | {"votes": {"yes": yes, "no": len(said) - yes}}, len(said))
+    row: dict[str, Any] = row_of([label], weigher, f"ranked-by-{label.rater}")
+    row |= {"responses": [answer_of(label, side) for side in range(len(label.answers))]}
+    made.add("ranked", row | {"ranks": list(label.value)}, 0)
 
 
-def _scores(items: Sequence[Sequence[Label]], trust: Mapping[str, float], made: Compiled) -> None:
-    """Answers to one prompt together as rated answers; one alone with its score by principle."""
-    by_prompt: dict[tuple[Any, str], list[Sequence[Label]]] = {}
-    for said in items:
-        by_prompt.setdefault((said[0].prompt, said[0].group), []).append(said)
-    for answers in by_prompt.values():
-        everybody = [label for said in answers for label in said]
-        row = _common_of(everybody, trust, "")
-        scores = [_mean(said, trust) for said in answers]
-        row["ratings"] = [sorted(float(label.value) for label in said) for said in answers]
-        if len(answers) > 1:
-            row |= {"responses": [_answer(said[0], 0) for said in answers], "scores": scores}
-            made.add("rated", row, len(everybody))
-        else:
-            row |= {"response": _answer(answers[0][0], 0), "scores": {row["principle"]: scores[0]}}
-            made.add("attributes", row, len(everybody))
-
-
-def _mean(said: Sequence[Label], trust: Mapping[str, float]) -> float:
-    total = sum(trust[label.rater] for label in said)
-    return sum(trust[label.rater] * float(label.value) for label in said) / total
-
-
-def _revision(label: Label, trust: Mapping[str, float], made: Compiled) -> None:
+def _revision(label: Label, weigher: Weigher, made: Compiled) -> None:
+    """A revision over what it revises, and alone as an answer to imitate."""
     if len(label.answers) != 1:
         made.dropped["revisions of other than one answer"] += 1
-    elif label.value.strip() == label.answers[0].strip():
+        return
+    if label.value.strip() == label.answers[0].strip():
         made.dropped["revisions that change nothing"] += 1
-    else:
-        row = _common_of([label], trust, f"revised-by-{label.rater}")
-        text = label.value if isinstance(label.prompt, str) else _turn(label.value)
-        row |= {"chosen": text, "rejected": _answer(label, 0), "probability": 1.0, "tags": ["revision"]}
-        made.add("preference", row, 1)
-
-
-def _common(votes: Sequence[Vote], label: Label, trust: Mapping[str, float], name: str) -> dict[str, Any]:
-    return _common_of([vote.label for vote in votes], trust, name) | {"prompt": _prompt(label)}
-
-
-def _common_of(said: Sequence[Label], trust: Mapping[str, float], name: str) -> dict[str, Any]:
-    """What every row has: where it comes from, who spoke, and what the row weighs before scaling."""
-    label = said[0]
-    row: dict[str, Any] = {
-        "id": "/".join(part for part in (label.principle, label.item, name) if part),
-        "item": label.item,
-        "prompt": _prompt(label),
-        "principle": label.principle,
-        "principle_sha": label.principle_sha,
-        "raters": list(dict.fromkeys(one.rater for one in said)),
-        "n": len(said),
-        "weight": fmean(trust[one.rater] for one in said),
-        "sources": dict(Counter(one.source for one in said)),
-    }
-    groups = {one.group for one in said}
-    if len(groups) == 1 and label.group:
-        row["group"] = label.group
-    return row
-
-
-def _prompt(label: Label) -> Any:
-    if isinstance(label.prompt, str):
-        return label.prompt
-    return [{"role": turn.role, "content": turn.content} for turn in label.prompt]
-
-
-def _answer(label: Label, side: int) -> Any:
-    text = label.answers[side]
-    return text if isinstance(label.prompt, str) else _turn(text)
-
-
-def _turn(text: str) -> list[dict[str, str]]:
-    return [{"role": "assistant", "content": text}]
+        return
+    text = in_form_of(label, label.value)
+    row = row_of([label], weigher, f"revised-by-{label.rater}") | {"tags": ["revision"]}
+    made.add("sft", row | {"completion": text}, 0)
+    pair = {"chosen": text, "rejected": answer_of(label, 0), "probability": sure(label, 1.0)}
+    made.add("preference", row | pair, 1)
 
 
 def _scale_weights(made: Compiled) -> None:
@@ -286,5 +170,4 @@ def _scale_weights(made: Compiled) -> None:
     for rows in made.rows.values():
         mean = fmean(row["weight"] for row in rows)
         for row in rows:
-            row["reliability"] = row["weight"]
             row["weight"] = row["weight"] / mean

@@ -24,6 +24,11 @@ class Reward:
         """Columns of the prompts it cannot do without."""
         return frozenset()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Rewards that must have spoken first; what they said stands among the groups' judgements."""
+        return ()
+
     def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         """Judgements of each group, those of :attr:`name` and others kept for the trace."""
         raise NotImplementedError

@@ -21,6 +21,7 @@ from charter.environments.tasks import TASK
 from charter.errors import EnvironmentFault
 from charter.feedback.rewards.base import RecordedReward, Reward, SampleReward
 from charter.feedback.rewards.functions import SandboxedReward
+from charter.feedback.rewards.gate import GATE, GateOptions, GateReward
 from charter.feedback.rewards.outcome import Missing, Said, error, not_applicable
 from charter.feedback.rewards.sandbox import MEMORY_MB, SECONDS, Sandbox
 from charter.feedback.rewards.signature import Rollout
@@ -99,6 +100,9 @@ class FormatOptions(Config):
 
     answer: bool = True
     """``<think>`` and then ``<answer>``, nothing else; off = ``<think>`` and then any text."""
+    partial: bool = False
+    """The share of the tags that are there just once, in place of all or nothing: something to climb for a
+    model that never has them all by chance."""
 
 
 class AccuracyOptions(Limits):
@@ -156,7 +160,10 @@ def overlong(length: float, most: int, buffer: int) -> float:
 
 
 def layout(options: FormatOptions) -> Callable[[Sample, Group], Said]:
-    """1 where the answer has the parts of R1-Zero's template (2501.12948), each once, else 0."""
+    """1 where the answer has the parts of R1-Zero's template (2501.12948), each once, else 0.
+
+    With ``partial`` the share of tags that are there once, in any order; the whole template is 1 still.
+    """
     tags = ("think", "answer") if options.answer else ("think",)
     end = r"<answer>.*\S.*</answer>" if options.answer else r"\S.*"
     pattern = re.compile(rf"<think>.*?</think>\s*{end}", re.DOTALL)
@@ -164,8 +171,10 @@ def layout(options: FormatOptions) -> Callable[[Sample, Group], Said]:
 
     def score(sample: Sample, _: Group) -> Said:
         text = sample.completion.text.strip()
-        once = all(text.count(mark) == 1 for mark in marks)
-        return float(once and pattern.fullmatch(text) is not None)
+        once = [text.count(mark) == 1 for mark in marks]
+        if options.partial:
+            return sum(once) / len(once)
+        return float(all(once) and pattern.fullmatch(text) is not None)
 
     return score
 
@@ -243,6 +252,7 @@ BUILTIN: Mapping[str, Builtin] = {
     "vader": Builtin(NoOptions, _of(vader)),
     "accuracy": Builtin(AccuracyOptions, accuracy),
     "reasoning-gym": Builtin(Limits, reasoning_gym),
+    GATE: Builtin(GateOptions, GateReward),
     REWARD: Builtin(NoOptions, lambda name, _: RecordedReward(name)),
 }
 """By the name a person writes; ``environment`` is what the environment that was played said."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from charter.constitution import Constitution
+from charter.errors import ConfigError
 from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.rewards.base import Reward
 from charter.feedback.rewards.combine import by_level, share_passed
 from charter.feedback.rewards.outcome import Said, error, judgement
+from charter.feedback.trained.checkpoints import Named
 from charter.types import Completion, Group, Judgement, Sample, SampleTarget
 
 if TYPE_CHECKING:
@@ -61,16 +63,16 @@ class ConstitutionReward(Reward):
 
 @dataclass
 class ModelReward(Reward):
-    """The normalised reward of a trained reward model, which is loaded when it is first asked.
+    """The normalised reward of trained reward models, which are loaded when they are first asked.
 
     Attributes:
         name: see :class:`Reward`.
-        model: what :func:`charter.models.load.load` takes.
-        load: loads it.
+        asked: one model, or several as one, with their options.
+        load: loads them; None = :func:`charter.models.load.load`.
     """
 
     name: str
-    model: str
+    asked: Named
     load: Callable[[str], Policy] | None = None
     _feedback: RewardFeedback | None = field(default=None, repr=False)
 
@@ -106,9 +108,16 @@ class ModelReward(Reward):
     def _loaded(self) -> RewardFeedback:
         if self._feedback is None:
             from charter.feedback.reward import RewardFeedback
-            from charter.models.load import load
+            from charter.feedback.trained.opening import opened
 
-            self._feedback = RewardFeedback([(self.load or load)(self.model)], name=self.model)
+            found = opened(self.asked, self.load)
+            if not isinstance(found, RewardFeedback):  # it was fetched only now, and says what it is
+                raise ConfigError(
+                    "this model is a judge, and was not on this machine when its name was read",
+                    where=self.asked.where,
+                    fix="start again: it is here now",
+                )
+            self._feedback = found
         return self._feedback
 
 

@@ -12,8 +12,10 @@ import yaml
 
 from charter.errors import ConfigError, did_you_mean
 from charter.feedback.rewards.builtin import BUILTIN
+from charter.feedback.rewards.people import GPO
+from charter.feedback.trained.checkpoints import ENSEMBLE
 
-Kind = Literal["builtin", "constitution", "function", "judge", "model"]
+Kind = Literal["builtin", "constitution", "function", "judge", "model", "people"]
 
 _OPTIONS = re.compile(r"[a-z_]+=[^=:/\\]*")
 _SANDBOX = "sandbox:"
@@ -73,6 +75,15 @@ def parse(spec: str, base: Path) -> Parsed:
     return Parsed(spec, kind, target, asked or sandbox, options, str(name or _suggested(kind, target)))
 
 
+def target_and_options(spec: str) -> tuple[str, dict[str, Any]]:
+    """``TARGET[:key=value,...]`` taken apart, whatever the target is.
+
+    Raises:
+        ConfigError: an option without a value, or written twice.
+    """
+    return _split(spec.strip(), spec)
+
+
 def _split(text: str, spec: str) -> tuple[str, dict[str, Any]]:
     target, colon, tail = text.rpartition(":")
     parts = tail.split(",")
@@ -97,6 +108,10 @@ def _kind(target: str, spec: str, base: Path) -> Kind:
         return "builtin"
     if target.startswith(JUDGE):
         return "judge"
+    if target.startswith(ENSEMBLE):
+        return "model"
+    if target.startswith(GPO):
+        return "people"
     place, colon, function = target.rpartition(":")
     if colon:
         if place.endswith(".py") or _MODULE.fullmatch(place):
@@ -127,7 +142,9 @@ def _suggested(kind: Kind, target: str) -> str:
         return target
     if kind == "function":
         return target.rpartition(":")[2]
-    if kind in ("constitution", "judge"):
+    if kind in ("constitution", "judge", "people"):
         return Path(target.rpartition(":")[2]).stem.removesuffix(".constitution")
+    if target.startswith(ENSEMBLE):
+        return "ensemble"
     path = Path(target)
     return path.parent.name if path.name in ("model", "final") and path.parent.name else path.name

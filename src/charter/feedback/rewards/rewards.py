@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from charter.errors import ConfigError, DataError, did_you_mean
 from charter.feedback.rewards.base import Reward
 from charter.feedback.rewards.combine import MissingCount, missing_counts, said_in, weighted_sum
+from charter.feedback.rewards.gate import check_reads
 from charter.feedback.rewards.outcome import Missing
 from charter.types import Group, Judgement
 
@@ -43,8 +45,10 @@ class Rewards:
         """Refuse prompts that lack a column a reward cannot do without, before anything is sampled.
 
         Raises:
+            ConfigError: a reward reads another that is not there.
             DataError: names the reward, the column and the nearest one there is.
         """
+        check_reads(self.rewards, self.names)
         have = {name for group in prompts for name in group.meta}
         for reward in self.rewards:
             for column in sorted(reward.needs - have):
@@ -59,8 +63,15 @@ class Rewards:
 
         The reward's name is the principle. Judgements of single principles stand beside them.
         """
-        each = [reward.judge(groups) for reward in self.rewards]
-        return [[one for said in each for one in said[index]] for index in range(len(groups))]
+        first = _all_of([reward for reward in self.rewards if not reward.reads], groups)
+        derived = [reward for reward in self.rewards if reward.reads]
+        if not derived:
+            return first
+        judged = [
+            replace(group, judgements=(*group.judgements, *said))
+            for group, said in zip(groups, first, strict=True)
+        ]
+        return [[*said, *more] for said, more in zip(first, _all_of(derived, judged), strict=True)]
 
     async def __call__(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         """As :meth:`judge`."""
@@ -97,3 +108,8 @@ class Rewards:
         """End the processes of sandboxed rewards."""
         for reward in self.rewards:
             reward.close()
+
+
+def _all_of(rewards: Sequence[Reward], groups: Sequence[Group]) -> list[list[Judgement]]:
+    each = [reward.judge(groups) for reward in rewards]
+    return [[one for said in each for one in said[index]] for index in range(len(groups))]

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from charter.config import Config, validate
 from charter.constitution import Constitution
 from charter.constitution.callable_target import file_sha
-from charter.errors import CharterError, ConfigError, EnvironmentFault, UserError, did_you_mean
+from charter.errors import ConfigError, EnvironmentFault
 from charter.feedback.constitution import ConstitutionFeedback, measured
 from charter.feedback.rewards.base import Reward
 from charter.feedback.rewards.builtin import BUILTIN, Limits, NoOptions
@@ -20,11 +20,15 @@ from charter.feedback.rewards.functions import FunctionReward, sandboxed_functio
 from charter.feedback.rewards.judged import judge_of, judge_reward
 from charter.feedback.rewards.models import ConstitutionReward, ModelReward
 from charter.feedback.rewards.parsed import Parsed, parse
+from charter.feedback.rewards.people import people_reward
 from charter.feedback.rewards.rewards import Rewards
 from charter.feedback.rewards.sandbox import Sandbox
 from charter.feedback.rewards.signature import form_of, parameters_of
+from charter.feedback.rewards.trained import TrainedReward
 from charter.feedback.rule_callable import load as load_function
 from charter.feedback.rule_outcome import RuleError
+from charter.feedback.trained.checkpoints import named
+from charter.feedback.trained.options import PairwiseOptions
 
 if TYPE_CHECKING:
     from charter.models.policy import Policy
@@ -58,8 +62,10 @@ def open_rewards(
 
     A spec is ``[sandbox:]TARGET[:key=value,...]``. TARGET is a constitution file, ``judge:MODEL:FILE`` (a
     model judges by a constitution, see :mod:`charter.feedback.rewards.judged`), ``file.py:function``
-    or ``package.module:function`` (see :mod:`charter.feedback.rewards.signature`), a trained reward
-    model's folder or name, or a built-in reward (:data:`charter.feedback.rewards.builtin.BUILTIN`).
+    or ``package.module:function`` (see :mod:`charter.feedback.rewards.signature`), the folder or name of
+    a trained reward model or judge, ``ensemble:A+B`` of reward models (options:
+    :mod:`charter.feedback.trained.options`), ``gpo:FOLDER:EXAMPLES`` (a group of people by a few of its
+    preferences), or a built-in reward (:data:`charter.feedback.rewards.builtin.BUILTIN`).
     ``name=`` names any of them; names given twice are numbered.
 
     Args:
@@ -144,6 +150,9 @@ def _open(
             raise EnvironmentFault(fault.what, where=parsed.spec, fix=fault.fix) from None
     if parsed.kind == "function":
         return _function(parsed, name, base)
+    if parsed.kind == "people":
+        validate(NoOptions, dict(parsed.options), where=parsed.spec)
+        return people_reward(parsed.target, name, base, parsed.spec, load_model)
     return _model(parsed, name, base, load_model)
 
 
@@ -188,55 +197,13 @@ def _function(parsed: Parsed, name: str, base: Path) -> Reward:
 
 
 def _model(parsed: Parsed, name: str, base: Path, load_model: Callable[[str], Policy] | None) -> Reward:
-    from charter.models.hub import is_model_folder
-
-    path = base / Path(parsed.target).expanduser()
-    found = path.exists()
-    if found:
-        _check_reward_model(path if is_model_folder(path) else path / "model", parsed.spec)
-    else:
-        _known(parsed)
-    validate(NoOptions, dict(parsed.options), where=parsed.spec)
-    return ModelReward(name, str(path) if found else parsed.target, load_model)
-
-
-def _known(parsed: Parsed) -> None:
-    """Refuse a name that is no folder, no cached model and no hub id."""
-    from charter.models import cache
-    from charter.models.hub import is_hub_id
-    from charter.models.named import NAMED
-
-    target = parsed.target
-    if target in NAMED:
-        raise ConfigError(f"{target} is a language model, not a reward model", where=parsed.spec)
-    cached = [model.name for model in cache.listing()]
-    if target in cached:
-        _check_reward_model(cache.models() / target, parsed.spec)
-        return
-    if not is_hub_id(target):
+    found = named(parsed.target, parsed.options, base, where=parsed.spec, known=list(BUILTIN))
+    if found.trained is None or found.trained.kind == "outcome":
+        return ModelReward(name, found, load_model)
+    if isinstance(found.options, PairwiseOptions) and found.options.pairs == "tournament":
         raise ConfigError(
-            f"no built-in reward, file, folder or model {target!r}",
-            where=WHERE,
-            fix=did_you_mean(target, [*BUILTIN, *cached]),
+            "a tournament chooses one answer and scores none, so it is no reward",
+            where=parsed.spec,
+            fix="leave pairs out, or choose with `charter rank`",
         )
-
-
-def _check_reward_model(folder: Path, spec: str) -> None:
-    """A sound checkpoint with a reward head, seen from its files."""
-    from charter.models.check import check_checkpoint, read_json_object
-
-    try:
-        checkpoint = check_checkpoint(folder)
-        if checkpoint.kind == "adapter":
-            rewards = read_json_object(folder / "adapter_config.json").get("task_type") == "SEQ_CLS"
-        else:
-            written = read_json_object(folder / "config.json").get("architectures") or [""]
-            rewards = str(written[0]).endswith("ForSequenceClassification")
-    except CharterError as fault:
-        raise UserError(fault.what, where=f"{spec}: {fault.where}", fix=fault.fix) from None
-    if not rewards:
-        raise ConfigError(
-            "this model has no reward head: it is a language model",
-            where=spec,
-            fix="name a model trained with `charter train reward`",
-        )
+    return TrainedReward(name, found, load_model)

@@ -9,26 +9,25 @@ from charter.data.prepare import prepare
 from charter.engines.base import Sampling
 from charter.evaluation.adherence import Criteria
 from charter.evaluation.evaluate import evaluate
+from charter.evaluation.keep import Keep
 from charter.evaluation.limits import limit_lines
-from charter.evaluation.report_json import evidence_of
 from charter.evaluation.table import print_table
 from charter.models.load import load
 from charter.models.pairing import Reference
-from charter.pipeline.evaluating import REPLIES
+from charter.pipeline.evaluation_files import EVALUATION, write_found
 from charter.pipeline.stage import Context
 from charter.pipeline.stage_options import EvaluateStage
 from charter.pipeline.stages.given import given_of
 from charter.progress import say
-from charter.records import write_groups
-from charter.rundir import write_json
 
-FILE = "evaluation.json"
+FILE = EVALUATION
 
 
 def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
     """See :class:`charter.pipeline.stage.StageRunner`."""
     recipe, law = context.recipe, context.constitution()
-    given = given_of(recipe, options, law, made=context.run.path, journal=context.directory / REPLIES)
+    keep = Keep(context.directory)
+    given = given_of(recipe, options, law, made=context.run.path, keep=keep)
     trained = context.folders.get("train")
     policy = context.policy() if trained is None else load(str(trained / "model"), bf16=recipe.head.bf16)
     reference = None
@@ -53,16 +52,10 @@ def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
         unrelated_text=unrelated,
         criteria=Criteria(seed=options.seed),
         judge=given.judge,
-        card=given.card,
         labels=given.labels,
+        keep=keep,
     )
-    write_groups(context.directory / "answers.jsonl", found.after)
-    if found.before is not None:
-        write_groups(context.directory / "base_answers.jsonl", found.before)
-    evidence = evidence_of(found, law, taught=given.taught, older=given.older)
-    write_json(context.directory / FILE, evidence)
-    if found.judge_card is not None:
-        write_json(context.directory / "judge_card.json", found.judge_card.to_json())
+    evidence = write_found(context.directory, found, law, given)
     print_table(found.card)
     for row in found.health:
         say(f"{row['label']}: {_shown(row['before'])} -> {_shown(row['after'])} {row['unit']}".rstrip())
@@ -73,7 +66,7 @@ def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
     overall = found.card.overall
     return context.finish(
         {
-            "exit_code": found.card.exit_code or (1 if found.flags else 0),
+            "exit_code": found.exit_code,
             "flags": list(found.flags),
             "line": f"all principles together: {overall.status} ({overall.why})",
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from charter.constitution import Constitution
+from charter.evaluation.keep import Keep
 from charter.pipeline.evaluating import Given, open_given
 from charter.pipeline.recipe import Recipe
 from charter.pipeline.stage_options import EvaluateStage, JudgeStage
@@ -16,7 +17,7 @@ def given_of(
     constitution: Constitution,
     *,
     made: Path | None = None,
-    journal: Path | None = None,
+    keep: Keep | None = None,
 ) -> Given:
     """The stage's judge, card and labels; of an evaluation also the older report and the training data.
 
@@ -25,7 +26,7 @@ def given_of(
         options: of the stage.
         constitution: the recipe's.
         made: the run directory, for the data its stages made; None = not looked for.
-        journal: file of an endpoint's replies.
+        keep: where replies and verdicts are kept; None = nowhere.
     """
     since = run = None
     if isinstance(options, EvaluateStage):
@@ -33,12 +34,12 @@ def given_of(
         run = made if options.run is None else recipe.file(options.run)
     return open_given(
         constitution,
-        judge=options.judge,
-        card=None if options.card is None else recipe.file(options.card),
+        judge=options.judges or None,
+        card=tuple(recipe.file(one) for one in options.cards) or None,
         labels=None if options.labels is None else recipe.file(options.labels),
         since=since,
         run=run,
         policy=recipe.model_source(),
         base=recipe.path.parent,
-        journal=journal,
+        keep=keep,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from charter.evaluation.answerer import lineage_family
 from charter.evaluation.judging import court
-from charter.pipeline.evaluating import REPLIES
+from charter.evaluation.keep import Keep
 from charter.pipeline.stage import Context
 from charter.pipeline.stage_options import JudgeStage
 from charter.pipeline.stages.given import given_of
@@ -23,14 +23,16 @@ FILE = "judgements.jsonl"
 def run(context: Context, options: JudgeStage) -> dict[str, Any]:
     """See :class:`charter.pipeline.stage.StageRunner`."""
     groups = read_groups(context.folders["sample"] / SAMPLES)
-    law, journal = context.constitution(), context.directory / REPLIES
-    given = given_of(context.recipe, options, law, journal=journal)
+    law = context.constitution()
+    given = given_of(context.recipe, options, law, keep=Keep(context.directory))
     family = lineage_family(context.recipe.head.model)
-    sitting = court(law, given.judge, card=given.card, labels=given.labels, family=family)
+    sitting = court(law, given.judge, labels=given.labels, family=family)
     found = sitting.judged(groups)
     write_groups(context.directory / FILE, found)
     if sitting.card is not None:
         write_json(context.directory / "judge_card.json", sitting.card.to_json())
+    for number, card in enumerate(sitting.members, start=1):
+        write_json(context.directory / f"judge_card.{number}.json", card.to_json())
     passed: Counter[str] = Counter()
     measured: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()

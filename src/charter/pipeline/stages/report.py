@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from charter.evaluation.overoptimisation_run import HELDOUT, curves_of_run, watched_metrics
 from charter.evaluation.report_json import EVIDENCE, constitution_json
+from charter.pipeline.attempts import told
 from charter.pipeline.reviews import reviews_of
 from charter.pipeline.stage import Context
 from charter.pipeline.stage_options import ReportStage
@@ -32,17 +34,7 @@ def run(context: Context, options: ReportStage) -> dict[str, Any]:
         "reviews": reviews_of(context.run.path),
         "data": _data(context, evaluation["prompts"]),
         "training": _training(context),
-        "stages": [
-            {
-                "number": number,
-                "name": kind,
-                "seconds": context.results[kind]["seconds"],
-                "summary": context.results[kind]["line"],
-                "skipped": bool(context.results[kind].get("skipped")),
-            }
-            for number, (kind, _) in enumerate(context.recipe.stages, start=1)
-            if kind in context.results
-        ],
+        "stages": _stages(context),
         "command": f"charter run {context.recipe.path}",
         **{k: context.run.manifest().get(k) for k in ("machine", "versions")},
         "seed": next((s.seed for _, s in context.recipe.stages if hasattr(s, "seed")), None),
@@ -52,6 +44,25 @@ def run(context: Context, options: ReportStage) -> dict[str, Any]:
     write_json(context.run.report_json, report)
     write_report(context.run.path)
     return context.finish({"line": f"{context.run.report_html}"})
+
+
+def _stages(context: Context) -> list[dict[str, Any]]:
+    """Every stage before this one, each with its own time and result."""
+    found = []
+    for number, done in enumerate(context.before, start=1):
+        kind, options = context.recipe.stages[number - 1]
+        name = getattr(options, "name", None)
+        several = told(done)
+        found.append(
+            {
+                "number": number,
+                "name": f"{kind} {name}" if name else kind,
+                "seconds": done["seconds"],
+                "summary": f"{done['line']} ({several})" if several else done["line"],
+                "skipped": bool(done.get("skipped")),
+            }
+        )
+    return found
 
 
 def _models(context: Context) -> dict[str, Any]:
@@ -89,7 +100,14 @@ def _training(context: Context) -> dict[str, Any] | None:
         "options": trained["options"],
         "kl_limit": trained["options"].get("max_kl"),
         "curves": _curves(context.folders["train"] / "metrics.jsonl"),
+        "overoptimisation": _overoptimisation(context.folders["train"], trained.get("watched_rewards")),
     }
+
+
+def _overoptimisation(folder: Path, watched: list[str] | None) -> list[dict[str, Any]]:
+    """Held-out rewards over the run: those only watched, and the trained ones on held-out prompts."""
+    found = curves_of_run(folder, [*watched_metrics(watched), HELDOUT])
+    return [one.to_json() for one in found]
 
 
 def _curves(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from charter.reporting.node import Node
@@ -30,6 +30,7 @@ class Known:
     missing: Mapping[str, int]
     training: tuple[str, ...] | None
     labels_elsewhere: int
+    unasked: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,9 @@ def _of_known(found: Limits, setting: Setting) -> list[tuple[str, str]]:
         said.append(
             (count(known.labels_elsewhere, "label") + " not used", "They are of no answer that was measured.")
         )
+    if known.unasked:
+        reasons = "; ".join(dict.fromkeys(known.unasked.values()))
+        said.append((f"{count(len(known.unasked), 'test')} not asked", capital(ended(reasons))))
     return said
 
 
@@ -123,6 +127,7 @@ def _known(node: Node) -> Known:
         node.counts("missing_verdicts"),
         None if training.missing else _training(training),
         node.count("labels_elsewhere") or 0,
+        node.texts_by("unasked"),
     )
 
 

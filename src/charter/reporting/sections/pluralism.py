@@ -53,13 +53,15 @@ def _row(node: Node) -> Row:
 
 def worst_sentence(rows: tuple[Row, ...]) -> str:
     """The group or viewpoint that is served worst; '' where nothing was measured."""
-    moved, left = (
+    moved, far, left = (
         next((row for row in rows if row.kind == kind and row.estimate and row.group), None)
-        for kind in ("steer", "overton")
+        for kind in ("steer", "distribution", "overton")
     )
     told = []
     if moved:
         told.append(f"naming the group changes least for {_quoted(moved.group)} ({_value(moved)})")
+    if far:
+        told.append(f"answers are spread least like those of {_quoted(far.group)} ({_value(far)})")
     if left:
         told.append(f"the viewpoint left out most often is {_quoted(left.group)}")
     return f"{capital('; '.join(told))}." if told else ""
@@ -104,10 +106,15 @@ def _plot(row: Row) -> Markup:
     )
 
 
+def _of_kind(kind: str, title: str, column: str, found: tuple[Row, ...]) -> tuple[str, str, str, list[Row]]:
+    """Kind, title, heading of the first column, and rows."""
+    rows = [row for row in found if row.kind == kind]
+    of_groups = kind == "distribution" and any(row.group for row in rows)
+    return kind, title, "Group" if of_groups else column, rows
+
+
 def _shown(found: tuple[Row, ...], setting: Setting) -> dict[str, Any]:
-    groups = [
-        (kind, title, column, [row for row in found if row.kind == kind]) for kind, title, column in KINDS
-    ]
+    groups = [_of_kind(*kind, found) for kind in KINDS]
     known = {kind for kind, _, _ in KINDS}
     others = [row for row in found if row.kind not in known]
     if others:

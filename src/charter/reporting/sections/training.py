@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from charter.errors import UserError
 from charter.reporting import charts
 from charter.reporting.node import Node, printable
+from charter.reporting.overoptimisation import NAMESPACE, Measured, Peak, overoptimisation_chart
 from charter.reporting.section import Section, Setting, Source
 
 _CURVES = (
@@ -29,6 +32,19 @@ class Training:
     options: tuple[tuple[str, str], ...]
     curves: Mapping[str, tuple[tuple[float, float], ...]]
     kl_limit: float | None
+    overoptimisation: tuple[Overoptimised, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Overoptimised:
+    """A held-out reward over the run, ready to draw."""
+
+    name: str
+    proxy: str
+    points: tuple[Measured, ...]
+    curve: tuple[tuple[float, float, float, float], ...]
+    peak: Peak | None
+    words: str
 
 
 def read(source: Source) -> Training | None:
@@ -43,6 +59,28 @@ def read(source: Source) -> Training | None:
         options=tuple(node.child("options").items()),
         curves=_curves(node.child("curves")),
         kl_limit=node.number("kl_limit"),
+        overoptimisation=tuple(_overoptimised(one) for one in node.children("overoptimisation")),
+    )
+
+
+def _overoptimised(node: Node) -> Overoptimised:
+    peak = node.child("peak")
+    places = []
+    for number, place in enumerate(node.value.get("curve") or ()):
+        four = Node({"place": place}, node.where, f"{node.path}.curve[{number}]").numbers("place")
+        if len(four) != 4 or None in four:
+            raise UserError(f"{node.path}.curve[{number}] must be four numbers", where=node.where)
+        places.append(tuple(value for value in four if value is not None))
+    return Overoptimised(
+        name=node.text("name") or node.text("gold"),
+        proxy=node.text("proxy"),
+        points=tuple(
+            Measured(*(one.must_number(key) for key in ("d", "proxy", "gold")))
+            for one in node.children("points")
+        ),
+        curve=tuple((a, b, c, d) for a, b, c, d in places),
+        peak=None if peak.missing else Peak(*(peak.must_number(key) for key in ("d", "lo", "hi"))),
+        words=node.text("words"),
     )
 
 
@@ -77,8 +115,14 @@ def _drawn(found: Training) -> list[charts.LineChart]:
     ]
 
 
+def _overoptimisation(found: Overoptimised) -> Markup:
+    words = f"{found.name} against {found.proxy}: {found.words}"
+    drawn = overoptimisation_chart(found.points, found.curve, found.peak, words)
+    return Markup(drawn.replace(NAMESPACE, "", 1))  # within a page it needs none
+
+
 def _shown(found: Training, setting: Setting) -> dict[str, Any]:
-    return {"curves": _drawn(found)}
+    return {"curves": _drawn(found), "overoptimisation": _overoptimisation}
 
 
 SECTION = Section("training", "How it was trained", read, _shown)

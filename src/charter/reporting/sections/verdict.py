@@ -16,7 +16,7 @@ from charter.reporting.sections import adherence
 from charter.reporting.sections.adherence import Adherence
 from charter.reporting.sections.basis import basis_words
 from charter.reporting.sections.gate import Gate, read_gate
-from charter.reporting.words import capital, ended, equals, listed, of_100, signed, span
+from charter.reporting.words import capital, count, ended, equals, listed, of_100, signed, span
 from charter.stats import percent
 
 CHIPS: Mapping[str, tuple[str, str, str]] = {
@@ -34,7 +34,8 @@ AS_COUNTED = "This is as the judge counted, mistakes and all, so nothing is clai
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of authority; ``left_out`` has the reason of every principle that does not count."""
+    """One level of authority; ``left_out`` has the reason of every principle that does not count, ``missing``
+    the number of prompts with an answer that lacks a verdict and is not in the numbers."""
 
     name: str
     principles: tuple[str, ...]
@@ -45,6 +46,7 @@ class Level:
     after: Rate | None
     how: str
     gate: Gate | None
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,16 @@ def headline(found: Verdict) -> str:
 def level_sentence(level: Level, interval: str) -> str:
     """``The user level held in 84 of 100 held-out answers (95% interval 76 to 90), was 62.``"""
     title = f"The {level.name} level" if level.name else "What has no level"
+    have = "has" if level.missing == 1 else "have"
+    lost = f" {count(level.missing, 'prompt')} {have} an answer without a verdict, which is not counted."
+    lost = lost if level.missing else ""
     if level.after is None:
-        return f"{title} was not measured."
+        return f"{title} was not measured.{lost}"
     corrected = "" if level.how in ("", "exact") else "; corrected for the judge's mistakes"
     was = f", was {of_100(level.before.rate)}" if level.before else ""
     return (
         f"{title} held in {of_100(level.after.rate)} of 100 held-out answers "
-        f"({span(level.after.lo, level.after.hi, interval)}{corrected}){was}."
+        f"({span(level.after.lo, level.after.hi, interval)}{corrected}){was}.{lost}"
     )
 
 
@@ -167,6 +172,7 @@ def _level(node: Node) -> Level:
         after=read_rate(node, "after"),
         how=node.text("how"),
         gate=None if gate.missing else read_gate(gate),
+        missing=node.count("missing") or 0,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from charter.errors import EnvironmentFault
@@ -26,6 +27,16 @@ class Mace:
     answers: dict[Hashable, float]
 
 
+def need_crowd_kit() -> None:
+    """Say that crowd-kit is missing before anything is computed.
+
+    Raises:
+        EnvironmentFault: it is not installed.
+    """
+    if find_spec("crowdkit") is None:
+        raise EnvironmentFault("MACE needs the package crowd-kit", fix="pip install 'charter[crowd]'")
+
+
 def mace(ratings: Iterable[Rating], *, restarts: int = 10, seed: int = 0) -> Mace:
     """Fit MACE by variational Bayes.
 
@@ -33,11 +44,10 @@ def mace(ratings: Iterable[Rating], *, restarts: int = 10, seed: int = 0) -> Mac
         EnvironmentFault: crowd-kit is not installed.
         ValueError: no ratings.
     """
-    try:
-        from crowdkit.aggregation import MACE
-        from pandas import DataFrame, factorize  # type: ignore[import-untyped]
-    except ImportError:
-        raise EnvironmentFault("MACE needs crowd-kit", fix="pip install crowd-kit") from None
+    need_crowd_kit()
+    from crowdkit.aggregation import MACE
+    from pandas import DataFrame, factorize  # type: ignore[import-untyped]
+
     rows = [(row.item, row.rater, row.value) for row in ratings]
     if not rows:
         raise ValueError("no ratings")

@@ -5,6 +5,7 @@ Shapes: N scored tokens, B samples, K rewards.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -81,7 +82,14 @@ def group_baseline(experience: Experience, options: Any, memory: Memory) -> Cred
 
 
 def with_critic(experience: Experience, options: Any, memory: Memory) -> Credited:
-    """PPO: KL in the rewards of the tokens, generalised advantage estimation, whitening."""
+    """PPO: KL in the rewards of the tokens, generalised advantage estimation, whitening.
+
+    With ``whiten_scores`` the rewards come first to mean 0 and deviation 1 (Llama 2, 2307.09288, 3.2.4).
+    """
+    if options.whiten_scores:
+        white_B = maths.whiten(experience.reward_B.nan_to_num(), experience.rewarded())
+        white_B = white_B.masked_fill(~experience.rewarded(), torch.nan)
+        experience = replace(experience, reward_B=white_B)
     beta = _controlled(experience, options, memory)
     keep_B = _keep(experience, options)
     reward_N = _token_rewards(experience, beta)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from charter.data.selection.known import first_of_equals, only
-from charter.data.selection.pairs import Pairs, best_worst, rs_dpo_pairs
+from charter.data.selection.pairs import Pairs, against_last, best_worst, rs_dpo_pairs
 from charter.data.selection.ranked_pairs import sample_rank
 from charter.data.selection.rso import rso_pairs
 from charter.data.selection.systems import cpo_pair
@@ -30,6 +30,26 @@ def best_against_worst(experience: Experience, options: Any, memory: Memory) -> 
     temperature = options.preference_temperature
     sharpness = None if temperature is None else 1.0 / temperature
     return _paired(experience, options, lambda rewards, group, number: best_worst(rewards), sharpness)
+
+
+def against_reference(experience: Experience, options: Any, memory: Memory) -> Credited:
+    """Each of the policy's samples against the reference's, which is the group's last (XPO, 2405.21046).
+
+    The reference's sample stays where no pair comes of it: a tie, a missing reward, the policy's very words.
+    XPO's bonus is a mean over what the reference writes (algorithm 1, line 6), whatever is preferred; left
+    out where the two are alike, it would be a mean over something else. Those are counted.
+    """
+    temperature = options.preference_temperature
+    sharpness = None if temperature is None else 1.0 / temperature
+
+    def choose(rewards: Sequence[float], group: Group, number: int) -> Pairs:
+        return against_last(rewards)
+
+    keep_B = ~experience.own_B & (experience.lengths_B > 0)
+    keep_B &= ~(experience.truncated_B & options.mask_truncated_completions)
+    made = _paired(experience, options, choose, sharpness, keep_B=keep_B)
+    alone = sum(not group.judgements for group in made.groups)
+    return Credited(made.groups, {**made.metrics, "exploration/without_pair": float(alone)})
 
 
 def above_threshold(experience: Experience, options: Any, memory: Memory) -> Credited:
@@ -96,8 +116,9 @@ def _paired(
     sharpness: float | None = None,
     *,
     scores: bool = False,
+    keep_B: torch.Tensor | None = None,
 ) -> Credited:
-    """Groups of the samples that are in chosen pairs.
+    """Groups of the samples that are in chosen pairs, and of those in ``keep_B``.
 
     Args:
         experience: the round.
@@ -106,6 +127,7 @@ def _paired(
             group, not by its id, which may be the place of a file.
         sharpness: a pair holds with the probability ``sigmoid(sharpness * difference)``; None = 1.
         scores: the samples' rewards stand beside the pairs.
+        keep_B: samples that stay whether or not a pair holds them, bool; None = none.
     """
     usable = experience.rewarded() & (experience.lengths_B > 0)
     usable &= ~(experience.truncated_B & options.mask_truncated_completions)
@@ -119,15 +141,16 @@ def _paired(
         left_out += found.left_out
         chosen.append(found.pairs)
         keeps += [any(i in pair for pair in found.pairs) for i in range(len(group.samples))]
-    with_pairs = iter([pairs for pairs in chosen if pairs])
+    kept_B = torch.tensor(keeps) if keep_B is None else torch.tensor(keeps) | keep_B
     starts = _starts(experience)
     made = []
-    for kept, group in kept_groups(experience, torch.tensor(keeps)):
-        start = starts[int(experience.group_B[kept[0]])]
+    for kept, group in kept_groups(experience, kept_B):
+        number = int(experience.group_B[kept[0]])
+        start = starts[number]
         place = {index - start: at for at, index in enumerate(kept)}
         said = tuple(
             _judgement(place[better], place[worse], _gap(experience, start, better, worse), sharpness)
-            for better, worse in next(with_pairs)
+            for better, worse in chosen[number]
         )
         if scores:
             said += tuple(

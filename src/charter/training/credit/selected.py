@@ -34,15 +34,12 @@ def top(experience: Experience, options: Any, memory: Memory) -> Credited:
 
 
 def above(experience: Experience, options: Any, memory: Memory) -> Credited:
-    """Every sample whose reward reaches the round's threshold (ReST, 2308.08998; expert iteration).
+    """Every sample whose reward reaches the first threshold (ReST, 2308.08998; expert iteration).
 
-    The thresholds rise from round to round; the last one stays.
+    Each improve step filters them anew by its own; see :class:`charter.training.improve.Improve`.
     """
-    thresholds = options.reward_thresholds
-    number = memory["rounds"] = memory.get("rounds", 0) + 1
-    threshold = thresholds[min(number, len(thresholds)) - 1]
-    made = _selected(experience, options, lambda rewards, answers: rest_keep(rewards, [threshold])[0])
-    return Credited(made.groups, {**made.metrics, "selected/threshold": float(threshold)})
+    lowest = options.reward_thresholds[:1]
+    return _selected(experience, options, lambda rewards, answers: rest_keep(rewards, lowest)[0])
 
 
 def right(experience: Experience, options: Any, memory: Memory) -> Credited:

@@ -52,7 +52,9 @@ def distribution(had: Had, tools: Tools) -> TestResult:
     limit = rules.distribution_limit
     passed = True if interval.js.hi < limit else False if interval.js.lo > limit else None
     shares = {option: counts[option] / matched for option in options}
+    chance = expected_by_chance(target, matched, resamples=rules.resamples, seed=rules.seed)
     details = {
+        "group": config.group,
         "options": options,
         "shares": shares,
         "target": dict(zip(options, target, strict=True)),
@@ -60,7 +62,7 @@ def distribution(had: Had, tools: Tools) -> TestResult:
         "unmatched": unmatched,
         "js_distance": distance.js,
         "js_interval": list(interval.js),
-        "js_by_chance": expected_by_chance(target, matched, resamples=rules.resamples, seed=rules.seed),
+        "js_by_chance": chance,
         "wasserstein": distance.wasserstein if config.ordered else None,
         "wasserstein_interval": None if interval.wasserstein is None else list(interval.wasserstein),
         "limit": limit,
@@ -68,6 +70,9 @@ def distribution(had: Had, tools: Tools) -> TestResult:
     word = "undecided" if passed is None else "within" if passed else "beyond"
     js = interval.js
     why = f"distance {distance.js:.2f} [{js.lo:.2f}, {js.hi:.2f}], {word} the limit of {limit:g}"
+    why += f"; {chance:.2f} by chance"
+    if (along := interval.wasserstein) is not None:
+        why += f"; {distance.wasserstein:.2f} [{along.lo:.2f}, {along.hi:.2f}] of the scale"
     if unmatched:
         why += f"; {unmatched} of {len(picks)} answers left out"
     return TestResult(

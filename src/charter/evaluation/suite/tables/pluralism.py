@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from charter.evaluation.suite.result import TestResult
@@ -19,7 +19,7 @@ class PluralismRow:
         kind: of the test.
         principle: id of the principle.
         test: id of the test.
-        group: whose row it is; of ``overton`` the viewpoint left out most often; "" = nobody's.
+        group: whose row it is; of ``overton`` the viewpoint left out most often; "" = nobody's in particular.
         measure: name of ``value``.
         value: steer: adherence when the group is named minus when not, higher is better; overton: share of
             viewpoints covered, higher is better; distribution: Jensen-Shannon distance, lower is better.
@@ -27,6 +27,10 @@ class PluralismRow:
         lo: lower end of its interval.
         hi: upper end.
         why: in words; of a row without a value, the reason.
+        by_chance: of ``distribution``: ``value`` of as many answers that follow the target; None = not known.
+        wasserstein: of ``distribution`` with ordered options: 1-Wasserstein distance, a share of the scale.
+        wasserstein_lo: lower end of its interval.
+        wasserstein_hi: upper end.
     """
 
     kind: str
@@ -38,20 +42,14 @@ class PluralismRow:
     lo: float | None
     hi: float | None
     why: str
+    by_chance: float | None = None
+    wasserstein: float | None = None
+    wasserstein_lo: float | None = None
+    wasserstein_hi: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {
-            "kind": self.kind,
-            "principle": self.principle,
-            "test": self.test,
-            "group": self.group,
-            "measure": self.measure,
-            "value": self.value,
-            "lo": self.lo,
-            "hi": self.hi,
-            "why": self.why,
-        }
+        return asdict(self)
 
 
 def pluralism(results: Sequence[TestResult]) -> tuple[PluralismRow, ...]:
@@ -79,9 +77,29 @@ def _rows(one: TestResult) -> list[PluralismRow]:
             for each in one.details["groups"]
         ]
     if one.kind == "distribution":
-        lo, hi = one.details["js_interval"]
-        return [row("", measure, one.details["js_distance"], lo, hi, one.why)]
+        return [_spread(one, measure)]
     return [row(one.details["worst"], measure, one.score, one.details["lo"], one.details["hi"], one.why)]
+
+
+def _spread(one: TestResult, measure: str) -> PluralismRow:
+    """A ``distribution`` test."""
+    found = one.details
+    lo, hi = found["js_interval"]
+    along = found["wasserstein_interval"] or (None, None)
+    return PluralismRow(
+        one.kind,
+        one.principle,
+        one.test,
+        found["group"],
+        measure,
+        found["js_distance"],
+        lo,
+        hi,
+        one.why,
+        found["js_by_chance"],
+        found["wasserstein"],
+        *along,
+    )
 
 
 def _named(each: dict[str, Any]) -> str:

@@ -13,11 +13,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from charter.data.packing import MIN_SHARED
 from charter.errors import ConfigError, DataError
 from charter.feedback.judging.distilled.store import FeatureStore, Floats
 from charter.feedback.judging.view import Seen
@@ -82,6 +84,12 @@ class Rendered:
     def answer_tokens(self) -> int:
         """Tokens of the answer."""
         return sum(self.sample.completion.trained) if self.sample else 0
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """Everything the model reads."""
+        assert self.sample is not None
+        return (*self.sample.context.token_ids, *self.sample.completion.token_ids)
 
     @cached_property
     def key(self) -> str:
@@ -240,14 +248,24 @@ def _spoken(turn: Message) -> Message:
 
 
 def _batches(rendered: Sequence[Rendered]) -> list[list[Rendered]]:
+    """As many together as the budget of stream tokens takes; what neighbours begin with is computed once.
+
+    Sorted, so that answers under one principle, and to one conversation, are neighbours.
+    """
     found: list[list[Rendered]] = []
-    size = _TOKENS
-    for one in rendered:
-        assert one.sample is not None
-        length = len(one.sample.context.token_ids) + len(one.sample.completion.token_ids)
-        if size + length > _TOKENS:
+    size, before = _TOKENS, tuple[int, ...]()
+    for one in sorted(rendered, key=lambda one: one.ids):
+        new = len(one.ids) - _shared(before, one.ids)
+        if size + new > _TOKENS:
             found.append([])
-            size = 0
+            size, new = 0, len(one.ids)
         found[-1].append(one)
-        size += length
+        size, before = size + new, one.ids
     return found
+
+
+def _shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """Tokens that both begin with, where the packer shares them."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+    count = sum(1 for _ in same)
+    return count if count >= MIN_SHARED else 0

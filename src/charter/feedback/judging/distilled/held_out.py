@@ -11,7 +11,7 @@ from charter.feedback.judging.distilled.folds import Folds
 from charter.feedback.judging.distilled.rows import Rows
 from charter.stats import Interval, percent, wilson
 from charter.stats.calibration import calibration
-from charter.stats.judge_rate import effective_counts
+from charter.stats.clustered import effective_counts
 
 BAR = 0.9
 """Share of pairs that a judge must put in order to pass its card."""

@@ -1,4 +1,4 @@
-"""The distilled judge, asked: a probability from heads that never saw the prompt or the answer."""
+"""The distilled judge, asked: a probability from a head that never saw the prompt or the answer."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from charter.feedback.judging.distilled.keys import answer_key, prompt_keys
 from charter.feedback.judging.distilled.store import Floats
 from charter.feedback.judging.form import Item, Pair, PairForm, PointForm
 from charter.feedback.judging.opinion import Opinion, failed, judged, unsure
+from charter.feedback.judging.view import Seen
 
 if TYPE_CHECKING:
     from charter.feedback.judging.ask import Judge
@@ -27,6 +28,10 @@ FAMILY = "distilled"
 LONGER = 1.5
 """Answers up to so many times as long as the longest that was trained on are judged: features are means over
 tokens, which change slowly with their number, and what is put at the end of an answer is to be seen."""
+
+
+ASKED = "one head a prompt"
+"""How the heads are asked; part of what answers are remembered by."""
 
 
 def clause_sha(written: str) -> str:
@@ -46,9 +51,10 @@ class _Graded:
 class DistilledJudge:
     """Judges single answers by heads on a frozen model's features.
 
-    An answer is graded by the heads that were trained neither on its prompt nor on its words, by their mean
-    log-odds: what is new by all of them, what was trained on by the one that never saw it. So the judge may
-    be examined on the examples it was made from.
+    An answer is graded by one head that was trained neither on its prompt nor on its words: an example by
+    the one that never saw it, what is new by one that the prompt's hash draws from all of them. So the judge
+    may be examined on the examples it was made from, and what its card measures there is what it does on
+    new prompts: each verdict there is one head's as well, of a head drawn alike.
 
     Args:
         name: what the person called it, and the sha of what it is.
@@ -79,7 +85,8 @@ class DistilledJudge:
             Interrupted: the person asked to stop.
             UserError: the model is not the one the judge was distilled on.
         """
-        return [self._opinion(one) for one in self._grade(items, tally)]
+        heads = [self._head((item.seen,)) for item in items]
+        return [self._opinion(one) for one in self._grade(items, heads, tally)]
 
     def compare(self, pairs: Sequence[Pair], tally: Tally) -> list[Opinion]:
         """Is the first answer better? The order in which they are shown does not matter.
@@ -88,21 +95,36 @@ class DistilledJudge:
             Interrupted, UserError: see :meth:`opinions`.
         """
         items = [Item(pair.clause, seen) for pair in pairs for seen in (pair.first, pair.second)]
-        graded = self._grade(items, tally)
+        # Log-odds of two heads cannot be compared: one head grades both answers.
+        heads = [head for pair in pairs for head in [self._head((pair.first, pair.second))] * 2]
+        graded = self._grade(items, heads, tally)
         return [self._better(a, b) for a, b in zip(graded[::2], graded[1::2], strict=True)]
 
-    def _grade(self, items: Sequence[Item], tally: Tally) -> list[_Graded]:
+    def _head(self, answers: Sequence[Seen]) -> int | None:
+        """Number of the head that grades these answers to one conversation; None = each was trained on one.
+
+        Every head has a hash with the prompt, and the least of those that may grade wins: so all answers to
+        a prompt go to one head, and heads that may not grade do not move a prompt that is not theirs.
+        """
+        prompts = prompt_keys(answers[0].conversation)
+        keys = [answer_key(one.answer) for one in answers]
+        free = [
+            number
+            for number, head in enumerate(self._heads)
+            if all(head.may_grade(prompts, key) for key in keys)
+        ]
+        return min(free, key=lambda number: _drawn(min(prompts), number), default=None)
+
+    def _grade(self, items: Sequence[Item], heads: Sequence[int | None], tally: Tally) -> list[_Graded]:
         found: list[_Graded | None] = [None] * len(items)
         wanted = []
-        for place, item in enumerate(items):
+        for place, (item, head) in enumerate(zip(items, heads, strict=True)):
             clause = clause_sha(item.clause.written)
-            prompts, answer = prompt_keys(item.seen.conversation), answer_key(item.seen.answer)
-            heads = [head for head in self._heads if head.may_grade(prompts, answer)]
             if clause not in self._principles:
                 found[place] = _Graded(None, "it was not trained on this principle in these words")
             elif item.seen.empty:
                 found[place] = _Graded(None, "the answer is empty")
-            elif not heads:
+            elif head is None:
                 found[place] = _Graded(None, "every head was trained on the prompt or on the answer")
             else:
                 rendered = self._reader.render(item.clause.written, item.seen)
@@ -112,14 +134,12 @@ class DistilledJudge:
                     why = f"the answer has more than {self._most} tokens, far more than any it was trained on"
                     found[place] = _Graded(None, why)
                 else:
-                    wanted.append((place, rendered, self._principles[clause], heads))
+                    wanted.append((place, rendered, self._principles[clause], head))
         asked = [rendered for _, rendered, _, _ in wanted]
         x: Sequence[Floats] = list(self._reader.read(asked, "judge")) if asked else []
-        for (place, _, number, heads), row in zip(wanted, x, strict=True):
-            code = np.asarray([number])
-            logits = [float(head.head.logits(row[None], code)[0]) for head in heads]
-            who = f"{len(heads)} of {len(self._heads)} heads"
-            found[place] = _Graded(float(np.mean(logits)) / self._temperature, who)
+        for (place, _, number, head), row in zip(wanted, x, strict=True):
+            logit = float(self._heads[head].head.logits(row[None], np.asarray([number]))[0])
+            found[place] = _Graded(logit / self._temperature, f"head {head + 1} of {len(self._heads)}")
         tally.questions += len(items)
         tally.replies += len(wanted)
         tally.failed += sum(one is not None and one.broken for one in found)
@@ -162,8 +182,8 @@ class DistilledForm:
 
     @property
     def prompt_sha(self) -> str:
-        """Of the judges, which have no prompt, and of the template that others are asked with."""
-        return hashlib.sha256(f"{self.sha} {self.inner.prompt_sha}".encode()).hexdigest()
+        """Of the judges, which have no prompt, how they are asked, and the template of the others."""
+        return hashlib.sha256(f"{ASKED} {self.sha} {self.inner.prompt_sha}".encode()).hexdigest()
 
     def opinions(self, model: Judge, items: Sequence[Item], tally: Tally, seed: int = 0) -> list[Opinion]:
         """See :class:`charter.feedback.judging.form.PointForm`."""
@@ -187,7 +207,7 @@ class DistilledPairs:
     @property
     def prompt_sha(self) -> str:
         """See :class:`DistilledForm`."""
-        return hashlib.sha256(f"{self.sha} {self.inner.prompt_sha}".encode()).hexdigest()
+        return hashlib.sha256(f"{ASKED} {self.sha} {self.inner.prompt_sha}".encode()).hexdigest()
 
     def compare(self, model: Judge, pairs: Sequence[Pair], tally: Tally, seed: int = 0) -> list[Opinion]:
         """See :class:`charter.feedback.judging.form.PairForm`."""
@@ -200,6 +220,10 @@ def form_for(inner: PointForm | PairForm, judges: Sequence[DistilledJudge]) -> D
     """The form in which a panel with distilled judges is asked."""
     sha = " ".join(one.name for one in judges)
     return DistilledPairs(inner, sha) if isinstance(inner, PairForm) else DistilledForm(inner, sha)
+
+
+def _drawn(prompt: str, head: int) -> bytes:
+    return hashlib.sha256(f"head {head} {prompt}".encode()).digest()
 
 
 def _sigmoid(x: float) -> float:
