@@ -43,7 +43,7 @@ def main() -> int:
     """Sample, train, measure, write."""
     args = _arguments()
     began = time.monotonic()
-    policy = charter.load(args.model)
+    policy = charter.load(args.start or args.model)
     taught = _told_apart(_samples(policy, args, "train.jsonl", args.generations, seed=0))
     held = _told_apart(_samples(policy, args, "heldout.jsonl", 4, seed=1))
     data = Path(args.output_dir) / "data.jsonl"
@@ -54,7 +54,9 @@ def main() -> int:
         f"reward-{args.algorithm}",
         policy,
         data,
-        output_dir=str(Path(args.output_dir) / args.algorithm),
+        output_dir=str(
+            Path(args.output_dir) / (f"{args.algorithm}-further" if args.start else args.algorithm)
+        ),
         num_train_epochs=args.epochs,
         use_peft=True,
         learning_rate=args.learning_rate,
@@ -177,6 +179,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--algorithm", choices=("kwise", "regression"), default="kwise")
+    parser.add_argument("--start", help="a reward model trained here before, to teach further")
     parser.add_argument("--generations", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--epochs", type=float, default=2.0)

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 
 import pytest
+from campaigns import campaign
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -19,7 +20,6 @@ from charter.annotation.submit import submit
 from charter.annotation.tables import Presentation, Rater
 from charter.annotation.uncertainty import Candidate, disagreement, split
 from charter.errors import DataError
-from conftest import campaign
 
 SCALE = 5
 

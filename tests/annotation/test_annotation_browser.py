@@ -11,11 +11,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from campaigns import campaign
 from serving import Server
 
 from charter.annotation.database import Store
 from charter.annotation.rows import snapshot
-from conftest import campaign
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from campaigns import campaign
 from serving import Person, Server
 
 from charter.annotation.database import Store
 from charter.annotation.rows import snapshot
-from conftest import campaign
 
 PEOPLE = 50
 ITEMS = 40

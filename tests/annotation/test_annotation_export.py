@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from campaigns import campaign, groups
 from test_annotation_assign import SCALE, Crowd
 from typer.testing import CliRunner
 
@@ -23,7 +24,6 @@ from charter.errors import ConfigError, DataError, EnvironmentFault, UserError
 from charter.label import read_labels
 from charter.records import write_groups
 from charter.types import PairTarget, SampleTarget
-from conftest import campaign, groups
 
 runner = CliRunner()
 ALL = ("pair", "ranking", "rating", "revision", "spans")

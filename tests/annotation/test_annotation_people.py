@@ -6,6 +6,7 @@ import json
 from statistics import fmean
 
 import pytest
+from campaigns import campaign
 from sqlalchemy import select
 from test_annotation_assign import SCALE, Crowd
 
@@ -19,7 +20,6 @@ from charter.feedback.people.heard import hear
 from charter.feedback.people.people import PeopleOptions, people
 from charter.feedback.people.training_rows import compile_labels
 from charter.label import read_labels
-from conftest import campaign
 
 
 def as_seen(shown, stored):

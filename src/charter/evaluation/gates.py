@@ -10,9 +10,7 @@ from charter.errors import UserError
 from charter.evaluation.change import Rate
 from charter.stats import percent
 from charter.stats.judge_plan import Plan
-from charter.stats.power import Decision, more_prompts_for_gate, planning_level
-
-_ODDS = " in about three of four studies"
+from charter.stats.power import ODDS, Decision, more_prompts_for_gate, planning_level
 
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "undecided": 6}
 
@@ -147,7 +145,7 @@ def decide(
     passed, wanted = round(rate.rate * n_prompts), planning_level(level)
     more = more_prompts_for_gate(passed, n_prompts, gate.min_lower_bound, wanted) or None
     told = (
-        f"about {more} more prompts would decide{_ODDS}"
+        f"about {more} more prompts would decide{ODDS}"
         if more
         else "the rate is too close to the bound to plan for"
     )
@@ -166,7 +164,7 @@ def _planned(plan: Plan) -> str:
     prompts, labels = plan.both
     if prompts and labels:
         told.append(f"{prompts} more prompts with {labels} more labels")
-    return f"{', or '.join(told)} would decide{_ODDS}"
+    return f"{', or '.join(told)} would decide{ODDS}"
 
 
 def exit_code(results: Sequence[GateResult]) -> int:

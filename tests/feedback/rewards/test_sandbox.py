@@ -73,7 +73,7 @@ def rights(port, folder):
         return next(line.split()[1] for line in file if line.startswith("CapEff"))
 async def later(what): return what
 """
-SECONDS = 0.6
+SECONDS = 2.0
 
 
 @pytest.fixture(scope="module", params=["auto", "guard"])
