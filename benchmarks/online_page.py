@@ -96,8 +96,9 @@ def _head(study: Study) -> str:
         that the base model finds usual. *Seconds* are those of sampling, rewarding and training,
         without measuring. The watchdog only warns here."""),
         _p("""One learning rate for all is not the best for each, and a method may stop short of where it
-        could go. PPO passes once over its rollouts, so that every method takes as many optimizer steps; its
-        clip then hardly binds. So the curves are to be read at the same KL, not only at their ends."""),
+        could go. PPO passes once over its rollouts, so that every method but ReST takes as many optimizer
+        steps; its clip then hardly binds. So the curves are to be read at the same KL, not only at their
+        ends."""),
     )
 
 

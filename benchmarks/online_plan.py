@@ -45,6 +45,7 @@ class Setting:
         passes: passes over what is trained beside training (reference, old log-probs, values).
         trained: share of the rollouts that is trained on, about.
         models: trained ones.
+        updates: how often the rollouts are gone over.
     """
 
     name: str
@@ -60,11 +61,12 @@ class Setting:
     passes: int = 0
     trained: float = 1.0
     models: int = 1
+    updates: int = 1
 
     @property
     def steps(self) -> int:
         """Optimizer steps."""
-        return max(self.rollouts // self.batch, 1)
+        return max(self.rollouts // self.batch, 1) * self.updates
 
     @property
     def every(self) -> int:
@@ -162,11 +164,11 @@ def _frontier(args: argparse.Namespace) -> list[Setting]:
         ),
         one(
             "rest",
-            "imitate what passes a threshold that rises each round",
-            {"trained": 0.5},
+            "sampled once, imitated three times above a threshold that rises",
+            {"trained": 0.9, "updates": 3},
             num_generations=8,
-            reward_thresholds=[0.2, 0.4, 0.6, 0.8],
-            steps_per_generation=_parts(steps, steps // 4),
+            reward_thresholds=[0.2, 0.5, 0.8],
+            steps_per_generation=steps,
             mask_truncated_completions=False,
         ),
         one(

@@ -280,10 +280,12 @@ def test_every_setting_is_one_that_trains(code, args):
         options = train_options(
             setting.algorithm, code.plan.options_of(code.plan.Cell(setting, 0), full), setting.name
         )
-        assert setting.steps % getattr(options, "steps_per_generation", 1) == 0
+        assert setting.steps % (getattr(options, "steps_per_generation", 1) * setting.updates) == 0
         assert getattr(options, "num_iterations", 1) == 1  # as many rollouts as steps times batch
         if setting.part == "frontier":
-            assert setting.rollouts == setting.steps * setting.batch == 768
+            assert (
+                setting.rollouts * setting.updates == setting.steps * setting.batch == 768 * setting.updates
+            )
 
 
 def test_the_plan_keeps_to_three_hours(code):
