@@ -9,8 +9,10 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pluralism_data import HELD_OUT, Budget, known_questions, people, split_of_questions, votes
+from pluralism_budget import Budget
+from pluralism_data import HELD_OUT, known_questions, people, split_of_questions, votes
 from pluralism_model import Cell, Result, Study, distances, taker_of, trained
+from pluralism_version import finished
 
 from charter.data.survey import Survey, split_groups
 from charter.errors import DataError
@@ -22,7 +24,6 @@ from charter.feedback.gpo.predictor import GPO
 from charter.feedback.gpo.train import GPOTraining, train_network
 from charter.models.gpo import GPOShape
 from charter.models.policy import Policy
-from charter.rundir import read_json
 from charter.testing.survey import true_shares
 
 VARIANTS = ("unasked", "asked")
@@ -128,7 +129,7 @@ def chosen_rate(study: Study, what: str, rates: Sequence[float]) -> float:
     """
     found: dict[float, float] = {}
     for cell in choice_cells(study.budget):
-        kept = read_json(cell.file(study.cache)) if cell.name.startswith(f"choose/{what}/") else None
+        kept = finished(cell, study.cache) if cell.name.startswith(f"choose/{what}/") else None
         if kept is not None:
             found[kept["rate"]] = kept["js"]
     if set(found) != set(rates):

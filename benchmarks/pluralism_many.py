@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pluralism_data import Budget, everyone, pairs, people, rows_of_votes, split_of_questions, votes_of
+from pluralism_budget import Budget
+from pluralism_data import everyone, pairs, people, rows_of_votes, split_of_questions, votes_of
 from pluralism_model import Cell, Result, Study, distances, taker_of, trained
 
 from charter.data.survey import Question, Survey

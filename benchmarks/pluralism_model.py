@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pluralism_data import Budget
+from pluralism_budget import Budget
 
 import charter
 from charter.errors import DataError

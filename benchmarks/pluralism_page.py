@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pluralism_cells import key_of
-from pluralism_data import HELD_OUT, Budget
+from pluralism_budget import Budget
+from pluralism_data import HELD_OUT
 from pluralism_many import HELD, SEEN
 from pluralism_model import Cell, Study
 from pluralism_plots import drawings
@@ -28,7 +28,7 @@ from pluralism_tables import (
 )
 
 from charter.errors import UserError
-from charter.rundir import machine, now, versions, write_json, write_text
+from charter.rundir import machine, now, sha256_json, versions, write_json, write_text
 
 COMMAND = "python benchmarks/pluralism_study.py"
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +71,7 @@ def write_results(found: Found, cells: Sequence[Cell], study: Study, settings: s
     drawn = drawings(found, study.budget)
     for name, drawing in drawn.items():
         write_text(pictures / f"pluralism_{name}.svg", drawing)
-    key = key_of(study.model, study.budget)
+    key = digest_of(found)
     said = {"command": COMMAND, "date": now(), "machine": machine(), "versions": versions(), "key": key}
     missing = [cell.name for cell in cells if cell.name not in found]
     seconds = {name: result["seconds"] for name, result in found.items()}
@@ -87,6 +87,13 @@ def write_results(found: Found, cells: Sequence[Cell], study: Study, settings: s
         *_method(study.budget),
     ]
     write_text(page, "\n".join(lines))
+
+
+def digest_of(found: Found) -> str:
+    """Of the numbers."""
+    return sha256_json({name: {k: v for k, v in of.items() if k != "seconds"} for name, of in found.items()})[
+        :12
+    ]
 
 
 def findings_of(key: str, file: Path = FINDINGS) -> Iterator[str]:
@@ -105,7 +112,7 @@ def _head(found: Found, cells: Sequence[Cell], study: Study) -> Iterator[str]:
     minutes = sum(one["seconds"] for one in found.values()) / 60
     yield "# Preferences of groups, kept apart\n"
     yield _p(f"""Made by `{COMMAND}`, which also goes on where it was stopped. {len(found)} of {len(cells)}
-        cells are measured, in {minutes:.0f} minutes of one core. Model: `{study.model}`. Every number is in
+        cells are measured, in {minutes:.1f} minutes. Model: `{study.model}`. Every number is in
         `benchmarks/results/pluralism_study.json`.""")
     missing = [cell for cell in cells if cell.name not in found]
     if missing:
@@ -203,7 +210,7 @@ def _method(budget: Budget) -> Iterator[str]:
     yield _p(f"""The model's answer is the probability of each option's letter, the mean of both orders of
         the options. Means are over groups, questions, draws and {budget.seeds} seeds of what is trained. A
         cell's file holds each question's distance, so any other mean can be made of them. Cells are kept by
-        a digest of settings and code, and a change of code measures anew.""")
+        settings and code, and a change of code measures anew.""")
 
 
 def _picture(name: str, said: str, drawn: dict[str, str]) -> Iterator[str]:

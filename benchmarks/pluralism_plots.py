@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from pluralism_data import HELD_OUT, Budget
+from pluralism_budget import Budget
+from pluralism_data import HELD_OUT
 from pluralism_many import HELD
 from pluralism_summary import (
     Found,

@@ -5,9 +5,9 @@
     python benchmarks/pluralism_study.py --page         # only the page, from what is known
     python benchmarks/pluralism_study.py --only skew    # only cells of a kind; may run beside others
 
-Finished cells are kept under ``--cache``, one file each, in a folder for these settings and this code: the
-same command continues a stopped study, and changed code measures anew. A page is not written over by one
-that knows less, or that is of other settings, without ``--overwrite``.
+Finished cells are kept under ``--cache``, one file each, in a folder for these settings: the same command
+continues a stopped study. A cell counts only with the code that measured it; changed code measures it anew.
+A page is not written over by one that knows less, or that is of other settings, without ``--overwrite``.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pluralism_cells import cells_of, key_of, settings_of, timed
-from pluralism_data import Budget
+from pluralism_budget import Budget
+from pluralism_cells import cells_of, settings_of, timed
 from pluralism_model import Cell, Result, Study
 from pluralism_page import PAGE, ROOT, check_page, write_results
+from pluralism_version import finished
 
 from charter.errors import ConfigError, Interrupted, UserError, did_you_mean
 from charter.interrupt import graceful
 from charter.progress import say
-from charter.rundir import read_json, write_json
+from charter.rundir import write_json
 
 MINUTES = {
     "baselines": 0.5,
     "choose": 4.0,
     "gpo": 1.0,
-    "in-context": 1.5,
-    "fine-tuned": 0.7,
-    "skew": 3.0,
-    "robust": 4.0,
+    "in-context": 2.0,
+    "fine-tuned": 1.0,
+    "skew": 2.5,
+    "robust": 3.0,
 }
 """Of a cell by its kind, on one core: an estimate."""
 
@@ -44,7 +45,7 @@ def main() -> int:
     """Run what is missing, then write the page."""
     args = _arguments()
     budget = Budget(seeds=args.seeds, model_draws=args.draws)
-    study = Study(args.model, Path(args.cache) / key_of(args.model, budget), budget)
+    study = Study(args.model, Path(args.cache) / settings_of(args.model, budget), budget)
     cells = cells_of(budget)
     try:
         wanted = of_kinds(cells, args.only)
@@ -78,7 +79,7 @@ def of_kinds(cells: Sequence[Cell], kinds: Sequence[str]) -> list[Cell]:
 
 def missing_of(cells: Sequence[Cell], cache: Path) -> list[Cell]:
     """Cells without a result."""
-    return [cell for cell in cells if read_json(cell.file(cache)) is None]
+    return [cell for cell in cells if finished(cell, cache) is None]
 
 
 def plan_lines(cells: Sequence[Cell], cache: Path) -> list[str]:
@@ -111,8 +112,8 @@ def run_missing(cells: Sequence[Cell], study: Study, limit: float | None = None)
 
 
 def known(cells: Sequence[Cell], cache: Path) -> dict[str, Result]:
-    """Results by name of cell."""
-    found = {cell.name: read_json(cell.file(cache)) for cell in cells}
+    """Results of this code, by name of cell."""
+    found = {cell.name: finished(cell, cache) for cell in cells}
     return {name: result for name, result in found.items() if result is not None}
 
 

@@ -11,15 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pluralism_data import (
-    Budget,
-    estimated,
-    everyone,
-    group_mean,
-    people,
-    split_of_questions,
-    votes_of,
-)
+from pluralism_budget import Budget
+from pluralism_data import estimated, everyone, group_mean, people, split_of_questions, votes_of
 from pluralism_many import HELD, SEEN, skew_of
 
 from charter.evaluation.pluralism.measure import Measured, mean_of_clusters

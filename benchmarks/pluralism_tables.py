@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from pluralism_data import HELD_OUT, Budget
+from pluralism_budget import Budget
+from pluralism_data import HELD_OUT
 from pluralism_many import HELD
 from pluralism_summary import (
     SMALL,
@@ -30,6 +31,7 @@ from charter.evaluation.pluralism.measure import Measured
 from charter.testing.survey import PEOPLE
 
 NONE = "not measured"
+_NOTHING = frozenset({NONE, "none", "0"})
 
 Who = tuple[str, str, str]
 """What a row is called, the predictor, and its variant."""
@@ -61,11 +63,16 @@ def shown(one: Measured, sign: str = "") -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of a Markdown table, and an empty one."""
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'---|' * len(heads)}"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-    yield ""
+    """Lines of a Markdown table, and an empty one; rows without a number are named under it."""
+    kept = [row for row in rows if set(row[1:]) - _NOTHING]
+    if kept:
+        yield f"| {' | '.join(heads)} |"
+        yield f"|{'---|' * len(heads)}"
+        yield from (f"| {' | '.join(row)} |" for row in kept)
+        yield ""
+    left = [row[0] for row in rows if row not in kept]
+    if left:
+        yield f"Not measured: {', '.join(left)}.\n"
 
 
 # -- new groups --------------------------------------------------------------------------------------
@@ -193,6 +200,8 @@ def group_table(found: Found, budget: Budget) -> Iterator[str]:
     sizes = {one.name: one.size for one in PEOPLE}
     weights = _weights(found)
     one, two = units.get("dpo", {}), units.get("gr-dpo", {})
+    if not one:
+        return
     made = {name: (only_groups(one, [name]), only_groups(two, [name])) for name in sizes}
     rows = [
         [

@@ -18,7 +18,10 @@ from charter.testing import save_tiny
 from charter.testing.survey import PEOPLE, true_shares
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-PARTS = ("cells", "data", "few", "many", "model", "page", "plots", "study", "summary", "tables")
+PARTS = (
+    *("budget", "cells", "data", "few", "many", "model", "page", "plots", "study", "summary", "tables"),
+    "version",
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def code():
 @pytest.fixture(scope="module")
 def study(code, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    budget = code.data.Budget(
+    budget = code.budget.Budget(
         questions=15,
         sizes=(0, 2),
         gpo_steps=3,
@@ -42,6 +45,7 @@ def study(code, tmp_path_factory):
         gpo_layers=1,
         gpo_rates=(1e-3,),
         tuned_rates=(1e-3, 2e-3),
+        gpo_folds=2,
         tuned_on=1,
         pairs=26,
         votes=2,
@@ -73,7 +77,7 @@ def test_quotas_sum_up_and_follow_the_shares(code):
 
 
 def test_preferences_follow_shares_and_groups_their_sizes(code):
-    survey = code.data.people(code.data.Budget())
+    survey = code.data.people(code.budget.Budget())
     rows = code.data.pairs(survey, survey.questions, 400, 0)
     assert len(rows) == 400
     count = {one.name: sum(row["group"] == one.name for row in rows) for one in PEOPLE}
@@ -91,7 +95,7 @@ def crowd_of(code, budget):
 
 
 def test_beliefs_are_letters_in_the_order_shown(code):
-    crowd, questions = crowd_of(code, code.data.Budget(questions=6))
+    crowd, questions = crowd_of(code, code.budget.Budget(questions=6))
     for row in code.data.rows_of_votes(code.data.votes_of(crowd, questions, 30, 0), "gdpo"):
         text = row["prompt"][0]["content"]
         held = row["beliefs"][row["belief"]]
@@ -101,7 +105,7 @@ def test_beliefs_are_letters_in_the_order_shown(code):
 
 
 def test_gdpo_is_told_what_the_votes_tell_and_not_the_answer_key(code):
-    crowd, questions = crowd_of(code, code.data.Budget(questions=6))
+    crowd, questions = crowd_of(code, code.budget.Budget(questions=6))
     drawn = code.data.votes_of(crowd, questions, 60, 0)
     told = code.data.estimated(drawn)
     for one in questions:
@@ -120,7 +124,7 @@ def test_gdpo_is_told_what_the_votes_tell_and_not_the_answer_key(code):
 
 
 def test_every_method_is_trained_on_the_same_votes(code):
-    crowd, questions = crowd_of(code, code.data.Budget(questions=6))
+    crowd, questions = crowd_of(code, code.budget.Budget(questions=6))
     drawn = code.data.votes_of(crowd, questions, 30, 0)
     gdpo, dpo, sft = (code.data.rows_of_votes(drawn, name) for name in ("gdpo", "dpo", "sft"))
     for one, other, third in zip(gdpo, dpo, sft, strict=True):
@@ -132,7 +136,7 @@ def test_every_method_is_trained_on_the_same_votes(code):
 
 
 def test_known_answers_are_drawn_anew_and_are_never_targets(code):
-    survey = code.data.people(code.data.Budget())
+    survey = code.data.people(code.budget.Budget())
     targets = {one.text for one in code.data.split_of_questions(survey)[1]}
     group = code.data.HELD_OUT[0]
     draws = [code.data.known_questions(survey, group, 10, draw) for draw in range(4)]
@@ -207,7 +211,8 @@ def test_a_model_that_answers_nothing_is_missing_and_no_number(code, study):
     assert found == {"js": {}, "majority": {}, "peak": {}, "missing": len(questions)}
     cells = {"skew/dpo/seed0": {"method": "dpo", "held out": found, "trained on": found}}
     lines = list(code.tables.skew_table(cells, study.budget, "held out"))
-    assert next(line for line in lines if line.startswith("| dpo |")).count("not measured") == 3
+    assert not any(line.startswith("| dpo |") for line in lines)
+    assert "Not measured: untrained, dpo, gdpo, sft.\n" in lines
     assert code.summary.missing_answers(cells) == 2 * len(questions)
 
 
@@ -230,7 +235,7 @@ def test_means_and_differences_are_of_questions_with_what_they_hold(code):
 
 
 def test_rows_that_need_no_model_are_the_known_shares(code):
-    budget = code.data.Budget(questions=6, seeds=2, pairs=40)
+    budget = code.budget.Budget(questions=6, seeds=2, pairs=40)
     skews = code.summary.skews({}, budget)
     survey = code.data.people(budget)
     _, test = code.data.split_of_questions(survey)
@@ -271,7 +276,7 @@ def test_the_page_has_intervals_worst_groups_and_what_is_missing(code, study, me
     assert images == {f"pluralism_{name}.svg" for name in ("few", "skew", "groups")}
     assert all(f"../images/{name}" in text for name in images)
     numbers = json.loads(page.with_suffix(".json").read_text("utf-8"))
-    assert numbers["new groups"] and numbers["key"] == code.cells.key_of(study.model, study.budget)
+    assert numbers["new groups"] and numbers["key"] == code.page.digest_of(measured[2])
 
 
 def test_a_good_page_is_not_written_over_by_a_poorer_one(code, study, measured, tmp_path):
@@ -312,20 +317,32 @@ def test_changed_code_measures_anew_and_changed_words_do_not(code, tmp_path):
         "def f(x):\n    return x + 2\n",
     ):
         file.write_text(text, "utf-8")
-        digests.append(code.cells.code_digest([file]))
+        digests.append(code.version.code_digest([file]))
     assert digests[0] == digests[1] != digests[2]
-    assert all(path.exists() for path in code.cells.source_files())
-    budget = code.data.Budget()
-    assert code.cells.key_of("m", budget) == code.cells.key_of("m", replace(budget, seeds=5))
-    assert code.cells.key_of("m", budget) != code.cells.key_of("m", replace(budget, lr=1e-3))
+    cells = code.cells.cells_of(code.budget.Budget())
+    assert all(path.exists() for cell in cells for path in code.version.source_files(cell.kind))
+    settings, budget = code.cells.settings_of, code.budget.Budget()
+    assert settings("m", budget) == settings("m", replace(budget, seeds=5))
+    assert settings("m", budget) != settings("m", replace(budget, lr=1e-3))
+
+
+def test_a_cell_that_other_code_measured_does_not_count(code, study, measured, monkeypatch):
+    cells, wanted, found = measured
+    monkeypatch.setattr(
+        code.version, "version_of", lambda kind: "other" if kind == "skew" else found_by[kind]
+    )
+    found_by = {cell.kind: found[cell.name]["code"] for cell in wanted}
+    left = code.study.missing_of(wanted, study.cache)
+    assert left and {cell.kind for cell in left} == {"skew"}
+    assert set(code.study.known(cells, study.cache)) == set(found) - {cell.name for cell in left}
 
 
 def test_the_plan_is_printed(code, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["study", "--plan", "--cache", str(tmp_path)])
     assert code.study.main() == 0
-    assert f"in all: {len(code.cells.cells_of(code.data.Budget()))} cells" in capsys.readouterr().out
+    assert f"in all: {len(code.cells.cells_of(code.budget.Budget()))} cells" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["study", "--plan", "--only", "skw", "--cache", str(tmp_path)])
     assert code.study.main() == 2
     assert "did you mean 'skew'" in capsys.readouterr().err
     with pytest.raises(ConfigError):
-        code.study.of_kinds(code.cells.cells_of(code.data.Budget()), ["nothing"])
+        code.study.of_kinds(code.cells.cells_of(code.budget.Budget()), ["nothing"])
