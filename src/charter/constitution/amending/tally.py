@@ -16,6 +16,7 @@ from typing import Any, Literal
 from charter.constitution.amend_rules import HALF, AmendRules, Required, Voters, person_key, share_of
 from charter.constitution.amending.log import Log, Vote, counts
 from charter.stats import Interval, more_prompts_for_gate, wilson
+from charter.stats.power import planning_level
 
 Decision = Literal["pass", "fail", "undecided"]
 STALE = "the proposal was changed since"
@@ -255,10 +256,11 @@ def _sampled(yes: int, no: int, threshold: Fraction, left: int | None) -> tuple[
         return "pass", ""
     if hi < bound:
         return "fail", f"the whole interval lies below {threshold}"
-    more = more_prompts_for_gate(yes, yes + no, bound)
+    more = more_prompts_for_gate(yes, yes + no, bound, planning_level(0.95))
     if more is None:
         return "undecided", "more votes; too close to say how many" if yes + no else "votes"
-    return "undecided", f"about {_count(more, 'more vote')} at this rate to decide"
+    votes = _count(more, "more vote")
+    return "undecided", f"about {votes} at this rate to decide in four of five drawings of voters"
 
 
 _RANK: dict[Decision, int] = {"fail": 0, "undecided": 1, "pass": 2}
