@@ -17,7 +17,7 @@ from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
 from charter.evaluation.judge_card.criterion import Limits
 from charter.evaluation.judge_card.labels import Labels, read_labels
 from charter.evaluation.judge_names import named_judges
-from charter.evaluation.judging import Adjudicator, court, given_judge
+from charter.evaluation.judging import Adjudicator, adjudicate, given_judge
 from charter.evaluation.panel import Bench
 from charter.evaluation.panel_card import NO_VOTE
 from charter.feedback.judging.feedback import ModelJudge
@@ -52,8 +52,8 @@ def scripted(name: str, truth: Callable[[str, str], bool] = knows, **how: Any) -
 def bench(*judges: ScriptedJudge, law: Constitution = LAW, cards: Sequence[JudgeCard | None] = ()) -> Bench:
     """A panel of scripted judges, opened as named ones are."""
 
-    def opened(part: Constitution, only: Collection[str], seats: Sequence[int], **how: Any) -> Judge:
-        return ModelJudge(part, [judges[at] for at in seats], PerPrinciple(method="words"), only=only, **how)
+    def opened(part: Constitution, only: Collection[str], voters: Sequence[int], **how: Any) -> Judge:
+        return ModelJudge(part, [judges[at] for at in voters], PerPrinciple(method="words"), only=only, **how)
 
     def alone(at: int) -> Adjudicator:
         def open_one(part: Constitution, only: Collection[str]) -> Judge:
@@ -63,8 +63,8 @@ def bench(*judges: ScriptedJudge, law: Constitution = LAW, cards: Sequence[Judge
         card = cards[at] if cards else None
         return Adjudicator(name, open_one, Subject(name, open_one), judges[at].family, card=card)
 
-    def examined(seats: Any) -> Subject:
-        return Subject("vote", lambda part, only: opened(part, only, seats[next(iter(only))]))
+    def examined(voters: Any) -> Subject:
+        return Subject("vote", lambda part, only: opened(part, only, voters[next(iter(only))]))
 
     return Bench(
         "+".join(one.name for one in judges),
@@ -72,7 +72,7 @@ def bench(*judges: ScriptedJudge, law: Constitution = LAW, cards: Sequence[Judge
         law.judge.panel_min,
         opened,
         examined,
-        lambda part, seats: ModelJudge(part, [judges[at] for at in seats], rules_first=False),
+        lambda part, voters: ModelJudge(part, [judges[at] for at in voters], rules_first=False),
     )
 
 
@@ -99,7 +99,7 @@ def labels(law: Constitution, n: int = 60) -> Labels:
 
 
 def test_a_judge_that_failed_its_card_has_no_vote_and_too_few_votes_are_no_verdict() -> None:
-    found = court(LAW, bench(scripted("a"), scripted("b", manners_alone)))
+    found = adjudicate(LAW, bench(scripted("a"), scripted("b", manners_alone)))
     assert found.bases[TRUE].evidence == "refused"
     assert "1 of 2 judges may judge it, and 2 must: b: refused" in found.bases[TRUE].why
     assert found.bases[POLITE].evidence == "uncalibrated" and NO_VOTE in found.bases[POLITE].why
@@ -113,7 +113,7 @@ def test_a_judge_that_failed_its_card_has_no_vote_and_too_few_votes_are_no_verdi
 
 def test_who_may_judge_differs_by_principle() -> None:
     judges = [scripted("a"), scripted("b"), scripted("c", manners_alone)]
-    found = court(LAW, bench(*judges))
+    found = adjudicate(LAW, bench(*judges))
     assert {id: one.evidence for id, one in found.bases.items()} == {
         POLITE: "uncalibrated",
         TRUE: "uncalibrated",
@@ -127,7 +127,7 @@ def test_one_judge_alone_votes_with_its_own_card_where_one_is_enough() -> None:
     sure = PrincipleCard(TRUE, "", ONE.principle(TRUE).sha, "calibrated", "measured", (), errors)
     kind = PrincipleCard(POLITE, "", ONE.principle(POLITE).sha, "refused", "coin", ())
     cards = [JudgeCard("a", ONE.name, ONE.sha, Limits(), (), (one,)) for one in (sure, kind)]
-    found = court(ONE, bench(scripted("a"), scripted("b"), law=ONE, cards=cards))
+    found = adjudicate(ONE, bench(scripted("a"), scripted("b"), law=ONE, cards=cards))
     assert found.bases[TRUE].evidence == "calibrated" and found.bases[TRUE].errors == errors
     assert found.bases[TRUE].why == "a alone: measured"
     assert found.bases[POLITE].evidence == "undecided"  # a was never examined on it
@@ -138,7 +138,7 @@ def test_one_judge_alone_votes_with_its_own_card_where_one_is_enough() -> None:
 def test_a_card_made_under_other_words_gives_no_vote() -> None:
     old = PrincipleCard(POLITE, "", "0" * 64, "calibrated", "", (), JudgeErrors(60, 54, 60, 6))
     cards = [JudgeCard(name, LAW.name, LAW.sha, Limits(), (), (old,)) for name in "ab"]
-    found = court(LAW, bench(scripted("a"), scripted("b"), cards=cards))
+    found = adjudicate(LAW, bench(scripted("a"), scripted("b"), cards=cards))
     assert (
         found.bases[POLITE].evidence == "undecided" and "no card for these words" in found.bases[POLITE].why
     )
@@ -176,7 +176,7 @@ def test_labels_examine_the_vote_and_not_the_judges_alone() -> None:
         )
         for name in ("a", "longer")
     ]
-    found = court(law, bench(*judges, cards=passing), labels=told)
+    found = adjudicate(law, bench(*judges, cards=passing), labels=told)
     assert found.card is not None
     card = found.card.of(POLITE)
     assert card is not None and card.errors is not None
@@ -189,7 +189,7 @@ def test_labels_examine_the_vote_and_not_the_judges_alone() -> None:
 
 
 def test_without_labels_of_a_principle_its_vote_is_not_calibrated() -> None:
-    found = court(LAW, bench(scripted("a"), scripted("b")), labels=labels(LAW))
+    found = adjudicate(LAW, bench(scripted("a"), scripted("b")), labels=labels(LAW))
     assert found.bases[POLITE].evidence == "calibrated"
     assert found.bases[TRUE].evidence == "uncalibrated" and NO_VOTE in found.bases[TRUE].why
 
@@ -198,11 +198,13 @@ def test_without_labels_of_a_principle_its_vote_is_not_calibrated() -> None:
 
 
 def test_relatives_have_no_vote_and_too_few_others_judge_nothing() -> None:
-    found = court(LAW, bench(scripted("a"), scripted("b", family="smollm")), family="smollm")
+    found = adjudicate(LAW, bench(scripted("a"), scripted("b", family="smollm")), family="smollm")
     assert {one.evidence for one in found.bases.values()} == {"refused"}
     assert "1 of 2 judges are of the measured model's own family (smollm)" in found.bases[POLITE].why
     assert found.judge is None and found.card is None
-    three = court(LAW, bench(scripted("a"), scripted("b", family="smollm"), scripted("c")), family="smollm")
+    three = adjudicate(
+        LAW, bench(scripted("a"), scripted("b", family="smollm"), scripted("c")), family="smollm"
+    )
     (one,) = three.judged(answered(GOOD))
     assert {j.judge.partition("/")[0] for j in one.judgements} == {"a+c"}
     assert [card.judge for card in three.members] == ["a (per_principle)", "c (per_principle)"]

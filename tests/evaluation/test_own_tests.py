@@ -17,13 +17,13 @@ from charter.engines.base import Sampling
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import DataError, UserError
 from charter.evaluation import evaluate as module
+from charter.evaluation.adjudication import OTHERS_TEST
 from charter.evaluation.basis import bases_of
 from charter.evaluation.concern import NO_TEST, TESTS_OF, asked_about, concerns
-from charter.evaluation.court import OTHERS_TEST
 from charter.evaluation.evaluate import evaluate
 from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
 from charter.evaluation.judge_card.criterion import Limits
-from charter.evaluation.judging import court, given_judge
+from charter.evaluation.judging import adjudicate, given_judge
 from charter.evaluation.own_tests import SHARED, own_prompts, render_tests
 from charter.evaluation.planning import plan_evaluation
 from charter.models.policy import Policy
@@ -229,8 +229,8 @@ def test_the_judge_is_not_asked_about_other_principles_tests() -> None:
     cards = tuple(PrincipleCard(id, "", LAW.principle(id).sha, "uncalibrated", "", ()) for id in ids)
     card = JudgeCard("counted", LAW.name, LAW.sha, Limits(), (), cards)
     judge = Counted()
-    sitting = court(LAW, given_judge(judge, card))
-    found = sitting.judged(own_prompts(LAW).groups)
+    adjudication = adjudicate(LAW, given_judge(judge, card))
+    found = adjudication.judged(own_prompts(LAW).groups)
     assert judge.asked == ["kind/unkind"]
     said = {
         (group.id, one.principle): (one.verdict, one.reason) for group in found for one in group.judgements

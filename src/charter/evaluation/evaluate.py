@@ -11,16 +11,16 @@ from charter.engines.base import Engine, Sampling
 from charter.engines.local import LocalEngine
 from charter.evaluation import shown
 from charter.evaluation.adherence import AdherenceCard, Criteria, Gate, PrincipleInfo, adherence
+from charter.evaluation.adjudication import Adjudication
 from charter.evaluation.answer_labels import match_labels
 from charter.evaluation.answerer import lineage_family
 from charter.evaluation.basis import Basis, with_labels
 from charter.evaluation.concern import asked_about
-from charter.evaluation.court import Court
 from charter.evaluation.health import health_rows
 from charter.evaluation.judge_card.asking import Judge
 from charter.evaluation.judge_card.card import JudgeCard
 from charter.evaluation.judge_card.labels import Labels
-from charter.evaluation.judging import Sitting, adjudicating, court
+from charter.evaluation.judging import JudgeOrPanel, adjudicate, adjudicating
 from charter.evaluation.keep import Keep
 from charter.evaluation.sides import answered, speakers
 from charter.models.pairing import Reference
@@ -82,7 +82,7 @@ def evaluate(
     unrelated_text: str = "",
     criteria: Criteria | None = None,
     around: Callable[[Engine], Engine] | None = None,
-    judge: Sitting | Judge | None = None,
+    judge: JudgeOrPanel | Judge | None = None,
     card: JudgeCard | None = None,
     labels: Labels | None = None,
     measure_tests: bool = False,
@@ -119,13 +119,15 @@ def evaluate(
         Interrupted: the person asked to stop; with ``keep`` nothing that was done is lost.
     """
     family = lineage_family(str(policy.path)) if policy.name == "" else lineage_family(policy.name)
-    sitting = court(constitution, adjudicating(judge, card), card=card, labels=labels, family=family)
+    adjudication = adjudicate(
+        constitution, adjudicating(judge, card), card=card, labels=labels, family=family
+    )
     who = speakers(policy, reference, around, keep, _engine)
     sides = answered(who, prompts, num_generations, sampling)
-    after = sitting.judged(sides.after)
-    before = None if sides.before is None else sitting.judged(sides.before)
+    after = adjudication.judged(sides.after)
+    before = None if sides.before is None else adjudication.judged(sides.before)
     matched = match_labels(labels, after, before)
-    bases = with_labels(asked_about(sitting.bases, constitution.active, after), matched.labels)
+    bases = with_labels(asked_about(adjudication.bases, constitution.active, after), matched.labels)
     found = adherence(
         after,
         principle_infos(constitution),
@@ -140,26 +142,31 @@ def evaluate(
     had = [one for one in prompts if one.id not in sides.unasked]
     health = tuple(health_rows(policy, reference, sampled_by, after, before, had, sampling, unrelated_text))
     flags = [str(row["why"]) for row in health if row["flag"]] + _regressions(found, constitution)
-    tests = _tests(constitution, who.asked, policy, sampling, sitting, seeds) if measure_tests else None
+    tests = _tests(constitution, who.asked, policy, sampling, adjudication, seeds) if measure_tests else None
     return Evaluation(
         found,
         health,
         tuple(flags),
         tuple(after),
         None if before is None else tuple(before),
-        sitting.name,
-        sitting.card,
+        adjudication.name,
+        adjudication.card,
         bases,
         matched.elsewhere,
         tests,
-        sitting.members,
+        adjudication.members,
         {**sampling.model_dump(mode="json"), "num_generations": num_generations},
         {**(unasked or {}), **sides.unasked},
     )
 
 
 def _tests(
-    constitution: Constitution, engine: Engine, policy: Policy, sampling: Sampling, sitting: Court, seeds: int
+    constitution: Constitution,
+    engine: Engine,
+    policy: Policy,
+    sampling: Sampling,
+    adjudication: Adjudication,
+    seeds: int,
 ) -> TestReport:
     """The constitution's own tests, each kind by its own measure."""
     from charter.evaluation.suite import run_tests
@@ -169,8 +176,8 @@ def _tests(
         engine,
         sampling=sampling,
         template=policy.template,
-        judge=sitting.part,
-        prober=sitting.prober,
+        judge=adjudication.part,
+        prober=adjudication.prober,
         seeds=seeds,
     )
 

@@ -1,4 +1,4 @@
-"""From what a person writes to a judge that may sit: a model, an endpoint, or several as a panel."""
+"""From what a person writes to a judge that may judge: a model, an endpoint, or several as a panel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from charter.evaluation.answerer import lineage_family
 from charter.evaluation.judge_card.asking import Judge, Subject
 from charter.evaluation.judge_card.card import JudgeCard
 from charter.evaluation.judge_card.subjects import LONGEST, RULES, open_subject
-from charter.evaluation.judging import Adjudicator, Sitting, check_panel, same_family
+from charter.evaluation.judging import Adjudicator, JudgeOrPanel, check_panel, same_family
 from charter.evaluation.keep import Keep
 from charter.evaluation.kept_judge import kept, kept_subject
 from charter.evaluation.panel import Bench
@@ -32,7 +32,7 @@ def named_judges(
     policy: str = "",
     base: Path | None = None,
     keep: Keep | None = None,
-) -> Sitting:
+) -> JudgeOrPanel:
     """The judge, or the panel of judges, that ``specs`` name; nothing is loaded.
 
     Args:
@@ -126,25 +126,25 @@ def _bench(
         for name, card in zip(names, cards, strict=True)
     )
 
-    def opened(law: Constitution, only: Collection[str], seats: Sequence[int]) -> Judge:
-        asked = open_judge([names[at] for at in seats], law, form=form, only=only, **where)
+    def opened(law: Constitution, only: Collection[str], voters: Sequence[int]) -> Judge:
+        asked = open_judge([names[at] for at in voters], law, form=form, only=only, **where)
         return kept(asked, path, _USE, fix)
 
-    def probing(law: Constitution, seats: Sequence[int]) -> Judge:
-        asked = open_judge([names[at] for at in seats], law, form=form, rules_first=False, **where)
+    def probing(law: Constitution, voters: Sequence[int]) -> Judge:
+        asked = open_judge([names[at] for at in voters], law, form=form, rules_first=False, **where)
         return kept(asked, path, _PROBE, fix)
 
     title = f"{'+'.join(names)} ({form})"
 
-    def examined(seats: Mapping[str, Sequence[int]]) -> Subject:
-        def open_seated(law: Constitution, only: Collection[str]) -> Judge:
+    def examined(voters: Mapping[str, Sequence[int]]) -> Subject:
+        def open_voting(law: Constitution, only: Collection[str]) -> Judge:
             (id,) = only  # an examination goes principle by principle
-            sitting = [names[at] for at in seats[id]]
+            voting = [names[at] for at in voters[id]]
             how: dict[str, Any] = {"form": form, "rules_first": False, "overrides": _EXAMINED, **where}
-            judge: Judge = open_judge(sitting, law, only=only, **how)
+            judge: Judge = open_judge(voting, law, only=only, **how)
             return judge
 
-        return kept_subject(Subject(title, open_seated, own_models=frozenset(names)), path, fix)
+        return kept_subject(Subject(title, open_voting, own_models=frozenset(names)), path, fix)
 
     return Bench(title, members, minimum, opened, examined, probing)
 

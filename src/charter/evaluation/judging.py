@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from charter.constitution import Constitution
 from charter.errors import ConfigError
+from charter.evaluation.adjudication import Adjudication, Answered, own_family, part_of, told
 from charter.evaluation.basis import Basis, bases_of, left_to_judges, reasons, usable
-from charter.evaluation.court import Answered, Court, own_family, part_of, told
 from charter.evaluation.judge_card.asking import Judge, Subject
 from charter.evaluation.judge_card.card import JudgeCard
 from charter.evaluation.judge_card.examine import examine
@@ -20,7 +20,7 @@ NO_CARD = "no card yet: the judge will be examined on the constitution's GOOD an
 
 
 @runtime_checkable
-class Sitting(Protocol):
+class JudgeOrPanel(Protocol):
     """A judge, or a panel of several, that may be asked about a constitution."""
 
     @property
@@ -28,15 +28,15 @@ class Sitting(Protocol):
         """As the card and the report call it."""
         ...
 
-    def sit(
+    def adjudicate(
         self,
         constitution: Constitution,
         *,
         card: JudgeCard | None = None,
         labels: Labels | None = None,
         family: str = "",
-    ) -> Court:
-        """See :func:`court`."""
+    ) -> Adjudication:
+        """See :func:`adjudicate`."""
         ...
 
     def expected(self, constitution: Constitution) -> Mapping[str, Basis]:
@@ -64,25 +64,25 @@ class Adjudicator:
     prober: Callable[[Constitution], Judge] | None = None
     card: JudgeCard | None = None
 
-    def sit(
+    def adjudicate(
         self,
         constitution: Constitution,
         *,
         card: JudgeCard | None = None,
         labels: Labels | None = None,
         family: str = "",
-    ) -> Court:
-        """See :func:`court`."""
+    ) -> Adjudication:
+        """See :func:`adjudicate`."""
         card = card or self.card or examine(self.subject, constitution, labels=labels)
         bases = bases_of(constitution, self.name, card)
         allowed, why = usable(bases), reasons(bases)
         judge = self.open(constitution, allowed) if allowed else None
         if judge is not None and self.barred(judge, constitution, family):
             refused = bases_of(constitution, self.name, card, refused=own_family(family))
-            return Court(constitution, refused, self.name, card)
+            return Adjudication(constitution, refused, self.name, card)
         if judge is None:
-            return Court(constitution, bases, self.name, card)
-        return Court(
+            return Adjudication(constitution, bases, self.name, card)
+        return Adjudication(
             constitution,
             bases,
             self.name,
@@ -93,7 +93,7 @@ class Adjudicator:
         )
 
     def expected(self, constitution: Constitution) -> Mapping[str, Basis]:
-        """See :meth:`Sitting.expected`."""
+        """See :meth:`JudgeOrPanel.expected`."""
         if self.card is not None:
             return bases_of(constitution, self.name, self.card)
         return unexamined(constitution, self.name)
@@ -109,14 +109,14 @@ class Adjudicator:
         return constitution.judge.self_family == "forbid" and same_family(own, family)
 
 
-def court(
+def adjudicate(
     constitution: Constitution,
-    adjudicator: Sitting | None = None,
+    adjudicator: JudgeOrPanel | None = None,
     *,
     card: JudgeCard | None = None,
     labels: Labels | None = None,
     family: str = "",
-) -> Court:
+) -> Adjudication:
     """Decide who may judge what; a judge without a card is examined first.
 
     Args:
@@ -128,8 +128,8 @@ def court(
         family: of the model that is measured.
     """
     if adjudicator is None or not left_to_judges(constitution):
-        return Court(constitution, bases_of(constitution))
-    return adjudicator.sit(constitution, card=card, labels=labels, family=family)
+        return Adjudication(constitution, bases_of(constitution))
+    return adjudicator.adjudicate(constitution, card=card, labels=labels, family=family)
 
 
 def unexamined(constitution: Constitution, name: str) -> dict[str, Basis]:
@@ -147,9 +147,9 @@ def given_judge(judge: Judge, card: JudgeCard | None = None) -> Adjudicator:
     return Adjudicator(name, lambda _law, _only: judge, Subject.of(judge, name), card=card)
 
 
-def adjudicating(judge: Sitting | Judge | None, card: JudgeCard | None = None) -> Sitting | None:
-    """Whatever was given as a judge, as one that can sit."""
-    if judge is None or isinstance(judge, Sitting):
+def adjudicating(judge: JudgeOrPanel | Judge | None, card: JudgeCard | None = None) -> JudgeOrPanel | None:
+    """Whatever was given as a judge, as one that can be asked to judge."""
+    if judge is None or isinstance(judge, JudgeOrPanel):
         return judge
     return given_judge(judge, card)
 

@@ -1,4 +1,4 @@
-"""Several judges that sit together: each with a card of its own, and the vote they give."""
+"""Several judges that vote together: each with a card of its own, and the vote they give."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from charter.constitution import Constitution
 from charter.errors import ConfigError
+from charter.evaluation.adjudication import Adjudication, Answered, part_of
 from charter.evaluation.basis import Basis, bases_of, left_to_judges, reasons, usable
-from charter.evaluation.court import Answered, Court, part_of
 from charter.evaluation.judge_card.asking import Judge, Subject
 from charter.evaluation.judge_card.card import JudgeCard
 from charter.evaluation.judge_card.examine import examine
 from charter.evaluation.judge_card.gate import Gated
 from charter.evaluation.judge_card.labels import Labels
 from charter.evaluation.judging import Adjudicator, unexamined
-from charter.evaluation.panel_card import panel_card, seats_of
+from charter.evaluation.panel_card import panel_card, voters_of
 from charter.types import Group, Judgement
 
-Seats = Mapping[str, tuple[int, ...]]
+Voters = Mapping[str, tuple[int, ...]]
 """Of each principle the judges that may vote on it, by their place on the bench."""
 
 
@@ -34,7 +34,7 @@ class Bench:
         members: the judges.
         minimum: fewest that must vote.
         open: opens the panel of the judges at some places, for some principles.
-        subject: the panel for its examination, with the seats of each principle.
+        subject: the panel for its examination, with the voters of each principle.
         prober: opens the judges at some places for statements that are no principle.
     """
 
@@ -42,18 +42,18 @@ class Bench:
     members: tuple[Adjudicator, ...]
     minimum: int
     open: Callable[[Constitution, Collection[str], Sequence[int]], Judge]
-    subject: Callable[[Seats], Subject]
+    subject: Callable[[Voters], Subject]
     prober: Callable[[Constitution, Sequence[int]], Judge]
 
-    def sit(
+    def adjudicate(
         self,
         constitution: Constitution,
         *,
         card: JudgeCard | None = None,
         labels: Labels | None = None,
         family: str = "",
-    ) -> Court:
-        """See :func:`charter.evaluation.judging.court`.
+    ) -> Adjudication:
+        """See :func:`charter.evaluation.judging.adjudicate`.
 
         Raises:
             ConfigError: a card of the whole: each judge brings its own.
@@ -63,21 +63,21 @@ class Bench:
         free = self._free(constitution, family)
         if len(free) < self.minimum:
             why = self._too_few(free, family)
-            return Court(constitution, bases_of(constitution, self.name, None, refused=why), self.name)
+            return Adjudication(constitution, bases_of(constitution, self.name, None, refused=why), self.name)
         cards = {at: self._card(at, constitution, labels) for at in free}
-        seats = seats_of(constitution, cards)
-        vote = self._vote(constitution, seats, labels)
-        whole = panel_card(self.name, constitution, self._named(cards), seats, self.minimum, vote)
+        voters = voters_of(constitution, cards)
+        vote = self._vote(constitution, voters, labels)
+        whole = panel_card(self.name, constitution, self._named(cards), voters, self.minimum, vote)
         bases = bases_of(constitution, self.name, whole)
         allowed, why_not, members = usable(bases), reasons(bases), tuple(cards.values())
         if not allowed:
-            return Court(constitution, bases, self.name, whole, members=members)
+            return Adjudication(constitution, bases, self.name, whole, members=members)
 
         def seated(law: Constitution) -> Judge:
             ids = part_of(law, allowed)
-            return Gated(Answered(self._seated(law, ids, seats, free), family), allowed, why_not)
+            return Gated(Answered(self._voting(law, ids, voters, free), family), allowed, why_not)
 
-        return Court(
+        return Adjudication(
             constitution,
             bases,
             self.name,
@@ -89,12 +89,12 @@ class Bench:
         )
 
     def expected(self, constitution: Constitution) -> Mapping[str, Basis]:
-        """See :meth:`charter.evaluation.judging.Sitting.expected`."""
+        """See :meth:`charter.evaluation.judging.JudgeOrPanel.expected`."""
         cards = {at: one.card for at, one in enumerate(self.members) if one.card is not None}
         if len(cards) < len(self.members):
             return unexamined(constitution, self.name)
-        seats = seats_of(constitution, cards)
-        whole = panel_card(self.name, constitution, self._named(cards), seats, self.minimum)
+        voters = voters_of(constitution, cards)
+        whole = panel_card(self.name, constitution, self._named(cards), voters, self.minimum)
         return bases_of(constitution, self.name, whole)
 
     def _free(self, constitution: Constitution, family: str) -> tuple[int, ...]:
@@ -118,20 +118,20 @@ class Bench:
     def _named(self, cards: Mapping[int, JudgeCard]) -> dict[int, tuple[str, JudgeCard]]:
         return {at: (self.members[at].name.rpartition(" (")[0], card) for at, card in cards.items()}
 
-    def _vote(self, constitution: Constitution, seats: Seats, labels: Labels | None) -> JudgeCard | None:
+    def _vote(self, constitution: Constitution, voters: Voters, labels: Labels | None) -> JudgeCard | None:
         """The card of the vote, where people's labels can tell how it errs and several judges vote."""
         labelled = {one.principle for one in labels.answers} if labels is not None else set()
         ids = [
             one.id
             for one in left_to_judges(constitution)
-            if one.id in labelled and len(seats[one.id]) >= max(2, self.minimum)
+            if one.id in labelled and len(voters[one.id]) >= max(2, self.minimum)
         ]
-        return examine(self.subject(seats), constitution, labels=labels, only=ids) if ids else None
+        return examine(self.subject(voters), constitution, labels=labels, only=ids) if ids else None
 
-    def _seated(self, law: Constitution, ids: Sequence[str], seats: Seats, free: Sequence[int]) -> Judge:
+    def _voting(self, law: Constitution, ids: Sequence[str], voters: Voters, free: Sequence[int]) -> Judge:
         together: dict[tuple[int, ...], list[str]] = {}
         for id in ids:
-            together.setdefault(seats[id], []).append(id)
+            together.setdefault(voters[id], []).append(id)
         if not together:
             return self.open(law, (), free)
         return Several(

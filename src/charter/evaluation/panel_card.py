@@ -17,7 +17,7 @@ NO_VOTE = (
 )
 
 
-def seats_of(constitution: Constitution, cards: Mapping[int, JudgeCard]) -> dict[str, tuple[int, ...]]:
+def voters_of(constitution: Constitution, cards: Mapping[int, JudgeCard]) -> dict[str, tuple[int, ...]]:
     """Of each principle left to judges, the places of those whose card lets them judge it.
 
     Args:
@@ -36,7 +36,7 @@ def panel_card(
     name: str,
     constitution: Constitution,
     members: Mapping[int, tuple[str, JudgeCard]],
-    seats: Mapping[str, Sequence[int]],
+    voters: Mapping[str, Sequence[int]],
     minimum: int,
     vote: JudgeCard | None = None,
 ) -> JudgeCard:
@@ -50,12 +50,12 @@ def panel_card(
         name: of the panel.
         constitution: what is judged under.
         members: name and card of each judge, by its place.
-        seats: of :func:`seats_of`.
+        voters: of :func:`voters_of`.
         minimum: fewest judges that must vote.
         vote: the card of the vote, on some principles.
     """
     left = left_to_judges(constitution)
-    cards = tuple(_principle(one, members, seats[one.id], minimum, vote) for one in left)
+    cards = tuple(_principle(one, members, voters[one.id], minimum, vote) for one in left)
     wide = tuple(_called(who, one) for who, card in members.values() for one in card.wide)
     limits = next((card.limits for _, card in members.values()), Limits())
     return JudgeCard(
@@ -72,7 +72,7 @@ def panel_card(
 def _principle(
     principle: Principle,
     members: Mapping[int, tuple[str, JudgeCard]],
-    seats: Sequence[int],
+    voters: Sequence[int],
     minimum: int,
     vote: JudgeCard | None,
 ) -> PrincipleCard:
@@ -81,27 +81,27 @@ def _principle(
         _called(who, one) for who, card in mine.values() if card is not None for one in card.criteria
     )
     voted = vote.of(principle.id) if vote is not None else None
-    if len(seats) < minimum:
-        use, why = _too_few(mine, seats, minimum)
+    if len(voters) < minimum:
+        use, why = _too_few(mine, voters, minimum)
         return PrincipleCard(principle.id, principle.title, principle.sha, use, why, criteria)
-    if len(seats) == 1:
-        (alone,) = [(who, card) for at, (who, card) in mine.items() if at in seats and card is not None]
+    if len(voters) == 1:
+        (alone,) = [(who, card) for at, (who, card) in mine.items() if at in voters and card is not None]
         return replace(alone[1], why=f"{alone[0]} alone: {alone[1].why}", criteria=criteria)
     if voted is None:
         return PrincipleCard(principle.id, principle.title, principle.sha, "uncalibrated", NO_VOTE, criteria)
     own = tuple(_called("vote", one) for one in voted.criteria)
-    return replace(voted, why=f"the vote of {len(seats)}: {voted.why}", criteria=(*criteria, *own))
+    return replace(voted, why=f"the vote of {len(voters)}: {voted.why}", criteria=(*criteria, *own))
 
 
 def _too_few(
-    mine: Mapping[int, tuple[str, PrincipleCard | None]], seats: Sequence[int], minimum: int
+    mine: Mapping[int, tuple[str, PrincipleCard | None]], voters: Sequence[int], minimum: int
 ) -> tuple[Use, str]:
     """Refused where the others failed; undecided where more labels might still let them judge."""
-    others = [(who, card) for at, (who, card) in mine.items() if at not in seats]
+    others = [(who, card) for at, (who, card) in mine.items() if at not in voters]
     open = sum(card is None or card.use == "undecided" for _, card in others)
-    use: Use = "undecided" if len(seats) + open >= minimum else "refused"
+    use: Use = "undecided" if len(voters) + open >= minimum else "refused"
     told = "; ".join(f"{who}: {_why(card)}" for who, card in others)
-    return use, f"{len(seats)} of {len(mine)} judges may judge it, and {minimum} must: {told}"
+    return use, f"{len(voters)} of {len(mine)} judges may judge it, and {minimum} must: {told}"
 
 
 def _why(card: PrincipleCard | None) -> str:

@@ -18,7 +18,7 @@ from charter.evaluation.judge_card.card import JudgeCard
 from charter.evaluation.judge_card.labels import Labels, read_labels
 from charter.evaluation.judge_card.read import read_card
 from charter.evaluation.judge_names import named_judges
-from charter.evaluation.judging import Sitting, check_card, check_panel, given_judge
+from charter.evaluation.judging import JudgeOrPanel, check_card, check_panel, given_judge
 from charter.evaluation.keep import Keep
 from charter.evaluation.limits import read_older
 from charter.evaluation.planning import EvaluationPlan, plan_evaluation
@@ -39,7 +39,7 @@ class Given:
         taught: what the model was trained on; None = not known.
     """
 
-    judge: Sitting | None = None
+    judge: JudgeOrPanel | None = None
     labels: Labels | None = None
     older: Mapping[str, Any] | None = None
     taught: Taught | None = None
@@ -107,7 +107,7 @@ def _sitting(
     policy: str,
     base: Path | None,
     keep: Keep | None,
-) -> Sitting:
+) -> JudgeOrPanel:
     """The judge with its card, or the panel with its cards; nothing is loaded."""
     given = () if card is None else (card,) if isinstance(card, JudgeCard | str | Path) else tuple(card)
     cards = tuple(read_card(one) if isinstance(one, str | Path) else one for one in given)

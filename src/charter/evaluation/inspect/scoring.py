@@ -9,15 +9,15 @@ from pathlib import Path
 
 from charter.constitution import Constitution
 from charter.errors import ConstitutionError
+from charter.evaluation.adjudication import Adjudication
 from charter.evaluation.answerer import lineage_family
-from charter.evaluation.court import Court
 from charter.evaluation.inspect.gather import Gatherer
 from charter.evaluation.inspect.library import Score, Scorer, Target, TaskState, mean, scorer, stderr
 from charter.evaluation.inspect.score_values import score_of
 from charter.evaluation.inspect.transcripts import sample_of
 from charter.evaluation.judge_card.read import read_card
 from charter.evaluation.judge_names import named_judges
-from charter.evaluation.judging import Sitting, court
+from charter.evaluation.judging import JudgeOrPanel, adjudicate
 from charter.types import Group
 
 NO_ANSWER = "no_response"
@@ -54,11 +54,11 @@ class Bench:
 
     def __init__(self, constitution: Constitution, judge: Names = "", card: Names = "") -> None:
         self.constitution = constitution
-        self._adjudicator: Sitting | None = None
+        self._adjudicator: JudgeOrPanel | None = None
         if judges := several(judge):
             cards = [read_card(Path(one)) for one in several(card)]
             self._adjudicator = named_judges(judges, constitution, cards=cards)
-        self._courts: dict[str, Court] = {}
+        self._adjudications: dict[str, Adjudication] = {}
         self._gather: Gatherer[tuple[str, Group], Group] = Gatherer(self._judge)
 
     async def judged(self, group: Group, model: str) -> Group:
@@ -69,17 +69,17 @@ class Bench:
         found: list[Group | None] = [None] * len(batch)
         for model in dict.fromkeys(model for model, _ in batch):
             places = [place for place, (one, _) in enumerate(batch) if one == model]
-            groups = self._court(model).judged([batch[place][1] for place in places])
+            groups = self._adjudication(model).judged([batch[place][1] for place in places])
             for place, group in zip(places, groups, strict=True):
                 found[place] = group
         return [group for group in found if group is not None]
 
-    def _court(self, model: str) -> Court:
+    def _adjudication(self, model: str) -> Adjudication:
         """Who may judge this model's answers: its relatives may not, where the constitution says so."""
         family = lineage_family(model.removeprefix(PROVIDER))
-        if family not in self._courts:
-            self._courts[family] = court(self.constitution, self._adjudicator, family=family)
-        return self._courts[family]
+        if family not in self._adjudications:
+            self._adjudications[family] = adjudicate(self.constitution, self._adjudicator, family=family)
+        return self._adjudications[family]
 
 
 @scorer(metrics={"*": [mean(), stderr()]})  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""Several judges, of which those of the answerer's family do not sit."""
+"""Several judges, of which those of the answerer's family do not vote."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from charter.evaluation.answerer import lineage_family
-from charter.evaluation.judging import court
+from charter.evaluation.judging import adjudicate
 from charter.evaluation.keep import Keep
 from charter.pipeline.stage import Context
 from charter.pipeline.stage_options import JudgeStage
@@ -26,12 +26,12 @@ def run(context: Context, options: JudgeStage) -> dict[str, Any]:
     law = context.constitution()
     given = given_of(context.recipe, options, law, keep=Keep(context.directory))
     family = lineage_family(context.recipe.head.model)
-    sitting = court(law, given.judge, labels=given.labels, family=family)
-    found = sitting.judged(groups)
+    adjudication = adjudicate(law, given.judge, labels=given.labels, family=family)
+    found = adjudication.judged(groups)
     write_groups(context.directory / FILE, found)
-    if sitting.card is not None:
-        write_json(context.directory / "judge_card.json", sitting.card.to_json())
-    for number, card in enumerate(sitting.members, start=1):
+    if adjudication.card is not None:
+        write_json(context.directory / "judge_card.json", adjudication.card.to_json())
+    for number, card in enumerate(adjudication.members, start=1):
         write_json(context.directory / f"judge_card.{number}.json", card.to_json())
     passed: Counter[str] = Counter()
     measured: Counter[str] = Counter()

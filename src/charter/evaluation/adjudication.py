@@ -18,7 +18,7 @@ OTHERS_TEST = "a test of other principles; this one does not say when it applies
 
 
 @dataclass(frozen=True)
-class Court:
+class Adjudication:
     """Who judges what.
 
     Attributes:
