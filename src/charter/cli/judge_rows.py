@@ -15,20 +15,24 @@ if TYPE_CHECKING:
     from charter.types import Context, Group
 
 _OUT = "File for the rows (.jsonl)."
-_JSON = "Print the counts as JSON."
+
+_Temperature = Annotated[float, typer.Option(min=0.0, help="0 = greedy.")]
+_Length = Annotated[
+    int, typer.Option("--max-completion-length", "--max_completion_length", min=1, help="Most tokens.")
+]
+_Bf16 = Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")]
 
 
 def critiques_command(
     pairs: Annotated[str, typer.Argument(help="Preference rows: a file or hub id.")],
     model: Annotated[str, typer.Option("--model", help="The model of stage 1: name, hub id or folder.")],
     out: Annotated[Path, typer.Option("--out", help=_OUT)],
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 = greedy.")] = 1.0,
-    max_completion_length: Annotated[
-        int, typer.Option("--max-completion-length", "--max_completion_length", min=1, help="Most tokens.")
-    ] = 256,
+    temperature: _Temperature = 1.0,
+    max_completion_length: _Length = 256,
     seed: int = 0,
-    bf16: Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False,
+    bf16: _Bf16 = True,
+    as_json: _AsJson = False,
 ) -> None:
     """Let a model critique both answers of pairs. For stage 2 of `charter train cloud`.
 
@@ -72,13 +76,11 @@ def verdicts_command(
     rows_for: Annotated[
         str, typer.Option("--for", help="dpo: right over wrong verdicts; sft: the right ones alone.")
     ] = "dpo",
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 = greedy.")] = 1.0,
-    max_completion_length: Annotated[
-        int, typer.Option("--max-completion-length", "--max_completion_length", min=1, help="Most tokens.")
-    ] = 256,
+    temperature: _Temperature = 1.0,
+    max_completion_length: _Length = 256,
     seed: int = 0,
-    bf16: Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False,
+    bf16: _Bf16 = True,
+    as_json: _AsJson = False,
 ) -> None:
     """Let a judge argue for its verdicts. Rows for `charter train dpo` or sft.
 
