@@ -24,7 +24,7 @@ from charter.evaluation.consistency.consistency import consistency
 from charter.evaluation.consistency.items import example_groups
 from charter.evaluation.evaluate import Evaluation, gates_of, principle_infos
 from charter.evaluation.judge_card.labels import Labels
-from charter.evaluation.judging import court, given_judge
+from charter.evaluation.judging import adjudicate, given_judge
 from charter.evaluation.report_json import evidence_of, report_of
 from charter.evaluation.suite import SuiteOptions, TestReport, run_tests
 from charter.evaluation.taught import Taught
@@ -72,14 +72,14 @@ def report(law: Constitution) -> dict[str, Any]:
     """The whole of ``report.json``."""
     judge = Judge(law)
     labels = people(law, [*labelled("base"), *labelled("aligned")])
-    sitting = court(law, given_judge(judge), labels=labels)
-    before, after = (sitting.judged(answered(name, law)) for name in ("base", "aligned"))
+    adjudication = adjudicate(law, given_judge(judge), labels=labels)
+    before, after = (adjudication.judged(answered(name, law)) for name in ("base", "aligned"))
     card = adherence(
         after,
         principle_infos(law),
         before=before,
         gates=gates_of(law),
-        bases=sitting.bases,
+        bases=adjudication.bases,
         levels=law.levels,
     )
     flags = [f"{row.principle} fell by {-100 * row.change.diff:.0f} points" for row in card.principles
@@ -91,8 +91,8 @@ def report(law: Constitution) -> dict[str, Any]:
         tuple(after),
         tuple(before),
         judge.name,
-        sitting.card,
-        sitting.bases,
+        adjudication.card,
+        adjudication.bases,
         tests=tests_of(law, judge),
     )
     taught = Taught("stages/03-compare/pairs.jsonl", 240, PER_PRINCIPLE, [], [])
@@ -107,17 +107,28 @@ def report(law: Constitution) -> dict[str, Any]:
 
 
 def raters(law: Constitution) -> dict[str, Any]:
-    """What five simulated raters are worth: one looks at the first answer too often, one guesses."""
+    """What thirteen simulated raters are worth: one looks at the first answer too often, one guesses."""
+    north = {"ada": 0.93, "bo": 0.88, "cem": 0.86, "dora": 0.9, "emil": 0.84, "fay": 0.89}
+    south = {"gus": 0.87, "hana": 0.9, "ivo": 0.85, "jun": 0.88}
     crowd = [
-        SimulatedRater("ada", 0.93, group="north"),
-        SimulatedRater("bo", 0.88, group="north"),
-        SimulatedRater("chi", 0.82, position=0.5, group="south"),
-        SimulatedRater("dee", 0.8, spam=0.6, group="south"),
-        SimulatedRater("eli", 0.9, group="south", source="expert"),
+        *(SimulatedRater(name, accuracy, group="north") for name, accuracy in north.items()),
+        *(SimulatedRater(name, accuracy, group="south", stance=0.8) for name, accuracy in south.items()),
+        SimulatedRater("chi", 0.82, position=0.5, suggestion=0.4, group="south", stance=0.8),
+        SimulatedRater("dee", 0.8, spam=0.6, group="south", stance=0.8),
+        SimulatedRater("eli", 0.9, source="expert"),
     ]
     ids = [principle.id for principle in law.active]
-    items = simulated_items(160, gold=0.1, contested=0.15, principles=ids[:3], seed=2)
-    labels = RaterStudy(crowd, items, per_item=3, repeats=0.08, seed=2).labels()
+    items = simulated_items(
+        240,
+        gold=0.1,
+        contested=0.2,
+        suggested=0.3,
+        principles=ids[:3],
+        models={"demo-aligned": 0.6, "demo-base": -0.6},
+        strata=("everyday", "hard"),
+        seed=2,
+    )
+    labels = RaterStudy(crowd, items, per_item=6, repeats=0.08, unsuggested=0.3, seed=2).labels()
     return measure_people(labels, principles=ids).to_json()
 
 

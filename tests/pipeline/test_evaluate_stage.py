@@ -70,6 +70,26 @@ def test_a_recipe_evaluates_with_a_judge(recipe: Path) -> None:
     assert read_jsonl(folder / "answers.jsonl") and (folder / "judge_card.json").exists()
 
 
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_recipe_declares_that_labels_were_drawn_at_random(recipe: Path, declared: bool) -> None:
+    from charter.pipeline.stages.given import given_of
+
+    root = recipe.parent
+    row = {"principle": "style.kind", "prompt": "Say b1.", "completion": "Yes.", "label": True}
+    (root / "people.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    stage = "labels: people.jsonl, labels_random: true" if declared else "labels: people.jsonl"
+    recipe.write_text(
+        "name: t\nmodel: model\nconstitution: house.constitution.md\nstages:\n"
+        f"  - evaluate: {{prompts: heldout.jsonl, judge: 'endpoint:other@http://x/v1', {stage}}}\n",
+        "utf-8",
+    )
+    parsed = Recipe.load(recipe)
+    law = Constitution.load(root / "house.constitution.md")
+    given = given_of(parsed, parsed.stages[0][1], law)
+    assert given.labels is not None
+    assert [one.random for one in given.labels.answers] == [declared]
+
+
 PANEL = """name: tiny
 model: model
 constitution: house.constitution.md
@@ -153,6 +173,7 @@ def test_a_stopped_stage_goes_on_where_it_was(recipe: Path, monkeypatch: pytest.
         ("{prompts: heldout.jsonl, judge: []}", "judge is an empty list"),
         ("{prompts: heldout.jsonl, judge: [model, model]}", "the same judge twice"),
         ("{prompts: heldout.jsonl, card: card.json}", "card has no effect without a judge"),
+        ("{prompts: heldout.jsonl, labels_random: true}", "labels_random has no effect without labels"),
         ("{prompts: heldout.jsonl, judge: model}", "family of the model"),
         ("{prompts: heldout.jsonl, judge: nowhere}", "nowhere"),
         ("{prompts: heldout.jsonl, judge: model, card: none.json}", "no such judge card"),

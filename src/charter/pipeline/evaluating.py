@@ -96,11 +96,11 @@ def open_given(
         people = people.drawn_at_random()
     older = None if since is None else read_older(since)
     taught = None if run is None else read_taught(check_run(run))
-    opened = None if judge is None else _sitting(constitution, judge, card, policy, base, keep)
+    opened = None if judge is None else _judge_or_panel(constitution, judge, card, policy, base, keep)
     return Given(opened, people, older, taught)
 
 
-def _sitting(
+def _judge_or_panel(
     constitution: Constitution,
     judge: str | Sequence[str] | Judge,
     card: CardOf | Sequence[CardOf] | None,

@@ -161,10 +161,18 @@ class EvaluateStage(_WithJudge):
     """Text for perplexity drift; None = not measured."""
     seed: int = 0
     """Of sampled answers, bootstrap and permutation."""
+    labels_random: bool = False
+    """The labelled answers were drawn at random from each model's: their labels alone correct its rate."""
     since: str | None = None
     """An older report.json, to tell which tests were removed or reworded since."""
     run: str | None = None
     """Run directory or data file the model was trained with; None = what this recipe's stages made."""
+
+    @model_validator(mode="after")
+    def _labels_are_named(self) -> Self:
+        if self.labels_random and self.labels is None:
+            raise ValueError("labels_random has no effect without labels")
+        return self
 
 
 class ReportStage(Config):

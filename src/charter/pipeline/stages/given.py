@@ -29,14 +29,17 @@ def given_of(
         keep: where replies and verdicts are kept; None = nowhere.
     """
     since = run = None
+    drawn = False
     if isinstance(options, EvaluateStage):
         since = None if options.since is None else recipe.file(options.since)
         run = made if options.run is None else recipe.file(options.run)
+        drawn = options.labels_random
     return open_given(
         constitution,
         judge=options.judges or None,
         card=tuple(recipe.file(one) for one in options.cards) or None,
         labels=None if options.labels is None else recipe.file(options.labels),
+        labels_random=drawn,
         since=since,
         run=run,
         policy=recipe.model_source(),
