@@ -13,7 +13,7 @@ import yaml
 
 from charter.constitution import Constitution
 from charter.constitutions import path_of
-from charter.evaluation.concern import TESTS_OF
+from charter.evaluation.judges.concern import TESTS_OF
 from charter.rundir import read_json, write_jsonl, write_text
 
 Row = dict[str, Any]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from charter.evaluation.joint import Answer, Joint
-from charter.evaluation.planning import prompts_to_show
+from charter.evaluation.rates.joint import Answer, Joint
+from charter.evaluation.rates.planning import prompts_to_show
 from charter.stats import (
     Interval,
     gate_decision,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.engines.sample import sample_prompts
-from charter.evaluation.fluency import distinct, finished, kl_of_each, nll_under, words
+from charter.evaluation.health.fluency import distinct, finished, kl_of_each, nll_under, words
 from charter.feedback.rewards import Rewards, open_rewards
 from charter.feedback.rewards.base import SampleReward
 from charter.feedback.rewards.builtin import require

@@ -46,9 +46,9 @@ PARTS: tuple[tuple[Callable[[int], Found], int], ...] = (
     (simulated.curve, 1000),
     (simulated.shares, 2000),
     (simulated.five_points, 200),
-    (simulated.errors, 240),
-    (simulated.errors_fifth_known, 120),
-    (simulated.errors_two_fifths_known, 120),
+    (simulated.errors, 500),
+    (simulated.errors_fifth_known, 200),
+    (simulated.errors_two_fifths_known, 200),
 )
 """What is simulated, and how often."""
 

@@ -28,7 +28,7 @@ from study_cell import RECIPES, Reward
 from study_parts import Row, sampled
 
 import charter
-from charter.feedback.reward import rewards, scale_of
+from charter.feedback.trained.reward import rewards, scale_of
 from charter.records import read_groups, write_groups
 from charter.rundir import read_json
 from charter.stats import wilson

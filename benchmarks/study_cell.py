@@ -17,8 +17,8 @@ from study_plan import FOR_THIS_BUDGET, Cell, default_beta
 import charter
 from charter.catalogue import ENTRIES, Entry
 from charter.data.packing import pack
-from charter.evaluation.fluency import distinct, finished, kl_per_sequence, nll_under, words
-from charter.feedback.constitution import ConstitutionFeedback
+from charter.evaluation.health.fluency import distinct, finished, kl_per_sequence, nll_under, words
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.models.reference import CACHE_FILE

@@ -27,8 +27,8 @@ from charter.data.formats import LoadedData
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.environments.tasks import load_prompts
-from charter.feedback.process import ProcessJudge
-from charter.feedback.step_rollouts import StepRollouts
+from charter.feedback.steps.rollouts import StepRollouts
+from charter.feedback.trained.process import ProcessJudge
 from charter.types import Group, Message, SampleTarget
 
 TASK = "reasoning-gym:chain_sum?min_terms=3&max_terms=3&min_digits=1&max_digits=1"

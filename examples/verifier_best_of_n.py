@@ -32,7 +32,7 @@ from statistics import fmean
 from typing import Any
 
 import charter
-from charter.feedback.verifier import Verifier
+from charter.feedback.trained.verifier import Verifier
 from charter.stats import bootstrap_mean
 from charter.types import Completion, Context, Group, Message, Sample
 

@@ -19,12 +19,12 @@ from demo_planted import Judge, Prober, answered, in_tests, labelled, people
 from charter.constitution import Constitution
 from charter.engines.base import Sampling
 from charter.engines.scripted import ScriptedEngine
-from charter.evaluation.adherence import adherence
 from charter.evaluation.consistency.consistency import consistency
 from charter.evaluation.consistency.items import example_groups
 from charter.evaluation.evaluate import Evaluation, gates_of, principle_infos
 from charter.evaluation.judge_card.labels import Labels
-from charter.evaluation.judging import adjudicate, given_judge
+from charter.evaluation.judges.judging import adjudicate, given_judge
+from charter.evaluation.rates.adherence import adherence
 from charter.evaluation.report_json import evidence_of, report_of
 from charter.evaluation.suite import SuiteOptions, TestReport, run_tests
 from charter.evaluation.taught import Taught

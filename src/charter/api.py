@@ -19,9 +19,9 @@ from charter.engines.sample import sample_prompts
 from charter.errors import ConfigError, UserError
 from charter.evaluation.evaluate import Evaluation, judged
 from charter.evaluation.winrate import WinRates, win_rates
-from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.judging.open_judge import open_judge
 from charter.feedback.rewards.trained import said_by
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.feedback.trained.checkpoints import named
 from charter.models.load import load as _load
 from charter.models.policy import Policy

@@ -286,7 +286,7 @@ def test_without_out_answers_are_kept_in_the_cache_and_it_is_said_where(
     from charter.engines.scripted import ScriptedEngine
     from charter.errors import Interrupted
     from charter.evaluation import evaluate as module
-    from charter.evaluation.kept_engine import AT_ONCE
+    from charter.evaluation.answers.kept import AT_ONCE
     from charter.testing import tiny_tokenizer
 
     rows = [{"id": f"m{i}", "prompt": f"Question {i}?"} for i in range(3 * AT_ONCE)]

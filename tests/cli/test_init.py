@@ -15,7 +15,7 @@ from charter.cli.main import app as charter_app
 from charter.constitution import Constitution
 from charter.constitution.lint import lint
 from charter.errors import EnvironmentFault, UserError
-from charter.feedback.lint_rules import lint_rules
+from charter.feedback.rules.lint import lint_rules
 from charter.testing import save_tiny
 
 app = typer.Typer()

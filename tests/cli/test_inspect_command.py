@@ -15,7 +15,7 @@ from charter.cli import main as cli
 from charter.constitution import Constitution
 from charter.constitution.exchange import export
 from charter.errors import ConstitutionError
-from charter.feedback.constitution import ConstitutionFeedback
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.records import read_groups, write_groups
 from charter.types import Completion, Context, Group, Message, Sample
 

@@ -8,7 +8,7 @@ from charter.constitution.cases import KINDS
 from charter.constitution.front_matter import FrontMatter
 from charter.constitution.lint import lint
 from charter.constitution.rules import READABILITY_METRICS, RULES
-from charter.feedback.lint_rules import lint_rules
+from charter.feedback.rules.lint import lint_rules
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "constitution.md").read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def test_every_finding_is_explained():
         "constitution/lint.py",
         "constitution/lint_cycles.py",
         "constitution/lint_training.py",
-        "feedback/lint_rules.py",
+        "feedback/rules/lint.py",
     )
     sources = [ROOT / "src/charter" / name for name in names]
     code = "".join(path.read_text(encoding="utf-8") for path in sources)

@@ -6,11 +6,11 @@ import pytest
 
 from charter.constitution import Constitution
 from charter.errors import ConstitutionError, UserError
+from charter.evaluation.answers.own_tests import own_prompts
 from charter.evaluation.evaluate import gates_of
 from charter.evaluation.limits import limits_of
 from charter.evaluation.limits import tests_of as listed_tests
-from charter.evaluation.own_tests import own_prompts
-from charter.evaluation.planning import plan_evaluation
+from charter.evaluation.rates.planning import plan_evaluation
 from charter.evaluation.report_json import constitution_json
 from charter.pipeline.evaluating import in_question
 
@@ -75,16 +75,16 @@ def test_only_the_tests_in_question_are_asked_and_no_gate_is_judged():
 
 
 def _exact(id):
-    from charter.evaluation.basis import Basis
+    from charter.evaluation.rates.basis import Basis
 
     return Basis(id, "rule")
 
 
 def test_what_was_left_alone_is_said():
-    from charter.evaluation.adherence import adherence
     from charter.evaluation.evaluate import principle_infos
     from charter.evaluation.limits import limit_lines
-    from charter.feedback.constitution import ConstitutionFeedback
+    from charter.evaluation.rates.adherence import adherence
+    from charter.feedback.rules.constitution import ConstitutionFeedback
     from charter.types import Completion, Context, Group, Message, Sample
 
     part = two().focused(["plain"])

@@ -18,7 +18,7 @@ from charter.constitution.cases import KINDS, Distribution, Invariance, Overton,
 from charter.constitution.lint import lint
 from charter.constitutions import path_of, shipped
 from charter.errors import ConstitutionError
-from charter.feedback.lint_rules import lint_rules
+from charter.feedback.rules.lint import lint_rules
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["assistant", "cai-comparison", "just-eval", "pluralistic", "small"]

@@ -8,7 +8,7 @@ import pytest
 
 from charter.constitution import Constitution
 from charter.constitutions import path_of, shipped
-from charter.feedback.rules import evaluate
+from charter.feedback.rules.rules import evaluate
 
 LOADED = [Constitution.load(path_of(name)) for name in shipped()]
 ANSWERS = {

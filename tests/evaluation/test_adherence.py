@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.errors import DataError, UserError
-from charter.evaluation.adherence import Criteria, Gate, PrincipleInfo, adherence
+from charter.evaluation.rates.adherence import Criteria, Gate, PrincipleInfo, adherence
 from charter.stats import holm, mcnemar_exact, newcombe_paired, wilson
 from charter.types import Completion, Context, Group, Judgement, PairTarget, Sample, SampleTarget
 

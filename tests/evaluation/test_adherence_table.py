@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from charter.evaluation.adherence import Gate, PrincipleInfo, adherence
-from charter.evaluation.card import AdherenceCard
-from charter.evaluation.table import print_table
+from charter.evaluation.rates.adherence import Gate, PrincipleInfo, adherence
+from charter.evaluation.rates.card import AdherenceCard
+from charter.evaluation.rates.table import print_table
 from charter.types import Completion, Context, Group, Judgement, Sample, SampleTarget
 
 INFOS = [

@@ -19,9 +19,9 @@ from charter.engines.base import Sampling
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import DataError, UserError
 from charter.evaluation import evaluate as module
-from charter.evaluation import fluency
 from charter.evaluation.evaluate import Evaluation, evaluate, examples
-from charter.evaluation.fluency import Estimate
+from charter.evaluation.health import fluency
+from charter.evaluation.health.fluency import Estimate
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.rundir import write_json

@@ -20,14 +20,14 @@ from charter.engines.base import Sampling
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import ConfigError
 from charter.evaluation import evaluate as module
-from charter.evaluation.adherence import Criteria, Gate, PrincipleInfo, adherence
-from charter.evaluation.basis import Basis, bases_of
-from charter.evaluation.card import AdherenceCard
 from charter.evaluation.evaluate import Evaluation, evaluate
 from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
 from charter.evaluation.judge_card.criterion import Limits
 from charter.evaluation.judge_card.labels import read_labels
 from charter.evaluation.judge_card.read import card_from_json, read_card
+from charter.evaluation.rates.adherence import Criteria, Gate, PrincipleInfo, adherence
+from charter.evaluation.rates.basis import Basis, bases_of
+from charter.evaluation.rates.card import AdherenceCard
 from charter.feedback.judging.feedback import ModelJudge
 from charter.feedback.judging.per_principle import PerPrinciple
 from charter.models.pairing import Reference
@@ -494,7 +494,7 @@ def test_a_card_is_read_back(scripted: Any, tmp_path: Path) -> None:
 
 
 def test_a_judge_is_refused_by_name_before_anything_loads() -> None:
-    from charter.evaluation.judge_names import named_judge
+    from charter.evaluation.judges.names import named_judge
 
     with pytest.raises(ConfigError, match="of the family of the model it would judge"):
         named_judge("smollm2-135m", LAW, policy="smollm2-135m")

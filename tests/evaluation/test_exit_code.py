@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from charter.evaluation.card import AdherenceCard, OverallRow
 from charter.evaluation.evaluate import Evaluation
-from charter.evaluation.gates import GateResult
+from charter.evaluation.rates.card import AdherenceCard, OverallRow
+from charter.evaluation.rates.gates import GateResult
 from charter.stats.power import Decision
 
 

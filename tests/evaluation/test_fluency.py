@@ -12,7 +12,7 @@ from torch import nn
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.errors import UserError
-from charter.evaluation import fluency
+from charter.evaluation.health import fluency
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.testing import tiny_model, tiny_tokenizer

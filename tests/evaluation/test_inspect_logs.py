@@ -44,14 +44,14 @@ from inspect_ai.tool import ToolCall, ToolCallError
 
 from charter.constitution import Constitution
 from charter.errors import ConfigError, DataError, UserError
-from charter.evaluation.adherence import adherence
 from charter.evaluation.evaluate import Evaluation, evaluate, gates_of, principle_infos
 from charter.evaluation.inspect.read import Judged, label_rows, read_log
 from charter.evaluation.inspect.registry import model_of
 from charter.evaluation.inspect.results import measured, read_results, results_of
 from charter.evaluation.inspect.write import ALL, write_log
 from charter.evaluation.judge_card.labels import read_labels
-from charter.feedback.constitution import ConstitutionFeedback
+from charter.evaluation.rates.adherence import adherence
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.models.pairing import Reference
 from charter.records import write_groups
 from charter.rundir import write_json

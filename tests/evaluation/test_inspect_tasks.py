@@ -23,15 +23,15 @@ from inspect_ai.solver import TaskState
 
 from charter.constitution import Constitution
 from charter.errors import ConfigError, ConstitutionError, UserError
-from charter.evaluation.adherence import adherence as adherence_of
-from charter.evaluation.basis import bases_of
 from charter.evaluation.evaluate import evaluate, gates_of, principle_infos
 from charter.evaluation.inspect.read import read_log
 from charter.evaluation.inspect.registry import constitution as constitution_task
 from charter.evaluation.inspect.registry import model_of
 from charter.evaluation.inspect.scoring import Bench, adherence, several
 from charter.evaluation.inspect.tasks import tasks_of
-from charter.evaluation.judging import given_judge
+from charter.evaluation.judges.judging import given_judge
+from charter.evaluation.rates.adherence import adherence as adherence_of
+from charter.evaluation.rates.basis import bases_of
 from charter.types import Completion, Context, Group, Judgement, Message, Sample, SampleTarget
 
 ONE_TURN = ("rule", "must_comply", "judge")

@@ -19,7 +19,7 @@ from charter.evaluation.judge_card.examine import examine
 from charter.evaluation.judge_card.gate import use_of
 from charter.evaluation.judge_card.labels import Labels, read_labels
 from charter.evaluation.judge_card.read import card_from_json
-from charter.feedback.constitution import ConstitutionFeedback
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.stats.judge_rate import corrected_rate
 from charter.types import Group, Judgement, PairTarget, SampleTarget, text_of
 

@@ -16,10 +16,10 @@ from charter.evaluation.judge_card.asking import Judge, Subject
 from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
 from charter.evaluation.judge_card.criterion import Limits
 from charter.evaluation.judge_card.labels import Labels, read_labels
-from charter.evaluation.judge_names import named_judges
-from charter.evaluation.judging import Adjudicator, adjudicate, given_judge
-from charter.evaluation.panel import Bench
-from charter.evaluation.panel_card import NO_VOTE
+from charter.evaluation.judges.judging import Adjudicator, adjudicate, given_judge
+from charter.evaluation.judges.names import named_judges
+from charter.evaluation.judges.panel import Bench
+from charter.evaluation.judges.panel_card import NO_VOTE
 from charter.feedback.judging.feedback import ModelJudge
 from charter.feedback.judging.per_principle import PerPrinciple
 from charter.stats.judge_rate import JudgeErrors

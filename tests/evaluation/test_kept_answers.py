@@ -20,14 +20,14 @@ from charter.engines.local import LocalEngine
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import ConfigError, Interrupted, UserError
 from charter.evaluation import evaluate as module
+from charter.evaluation.answers.kept import AT_ONCE, AnswerFile, KeptEngine
+from charter.evaluation.answers.own_tests import own_prompts, render_tests
 from charter.evaluation.evaluate import Evaluation, evaluate
 from charter.evaluation.judge_card.asking import Subject
 from charter.evaluation.judge_card.flipped import TurnedBack
-from charter.evaluation.judging import Adjudicator
+from charter.evaluation.judges.judging import Adjudicator
+from charter.evaluation.judges.kept import KeptJudge, kept, kept_subject
 from charter.evaluation.keep import ANSWERS, VERDICTS, Keep
-from charter.evaluation.kept_engine import AT_ONCE, AnswerFile, KeptEngine
-from charter.evaluation.kept_judge import KeptJudge, kept, kept_subject
-from charter.evaluation.own_tests import own_prompts, render_tests
 from charter.feedback.judging.feedback import ModelJudge
 from charter.feedback.judging.per_principle import PerPrinciple
 from charter.interrupt import graceful

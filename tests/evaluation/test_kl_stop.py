@@ -18,8 +18,8 @@ from charter.catalogue import lookup
 from charter.data.formats import load_groups
 from charter.data.prepare import prepare
 from charter.errors import Interrupted
-from charter.evaluation import kl_stop
-from charter.evaluation.kl_stop import PROBE_PROMPTS, KLStop
+from charter.evaluation.health import kl_stop
+from charter.evaluation.health.kl_stop import PROBE_PROMPTS, KLStop
 from charter.models.load import load
 from charter.models.policy import Policy
 from charter.testing import save_tiny
@@ -193,7 +193,7 @@ def test_the_probe_is_a_spread_of_distinct_prompts(tiny: str) -> None:
 
 
 def test_a_kl_that_is_not_a_number_stops_too(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from charter.evaluation.fluency import Estimate
+    from charter.evaluation.health.fluency import Estimate
 
     policy = load(tiny, bf16=False)
     contexts = [Context(token_ids=(1, 2, 3))]

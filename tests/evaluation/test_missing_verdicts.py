@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charter.evaluation.adherence import AdherenceCard, Gate, PrincipleInfo, adherence
-from charter.evaluation.basis import Basis
-from charter.evaluation.table import print_table
+from charter.evaluation.rates.adherence import AdherenceCard, Gate, PrincipleInfo, adherence
+from charter.evaluation.rates.basis import Basis
+from charter.evaluation.rates.table import print_table
 from charter.stats import wilson
 from charter.stats.judge_rate import JudgeErrors
 from charter.types import Completion, Context, Group, Judgement, Sample, SampleTarget

@@ -11,8 +11,12 @@ from statistics import fmean
 import pytest
 
 from charter.errors import DataError
-from charter.evaluation.gold_law import Law, Point
-from charter.evaluation.overoptimisation import after_best_of_n, after_training, points_of_run
+from charter.evaluation.overoptimisation.gold_law import Law, Point
+from charter.evaluation.overoptimisation.overoptimisation import (
+    after_best_of_n,
+    after_training,
+    points_of_run,
+)
 from charter.stats.best_of_n import best_of_n, gold_after_training, kl_bound
 
 

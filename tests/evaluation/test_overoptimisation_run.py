@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from charter.cli.main import app
 from charter.errors import UserError
-from charter.evaluation.overoptimisation_run import HELDOUT, curves_of_run, watched_metrics
+from charter.evaluation.overoptimisation.run import HELDOUT, curves_of_run, watched_metrics
 from charter.reporting import parse_report, render_html
 from charter.stats.best_of_n import gold_after_training
 

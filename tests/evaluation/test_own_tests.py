@@ -17,15 +17,15 @@ from charter.engines.base import Sampling
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import DataError, UserError
 from charter.evaluation import evaluate as module
-from charter.evaluation.adjudication import OTHERS_TEST
-from charter.evaluation.basis import bases_of
-from charter.evaluation.concern import NO_TEST, TESTS_OF, asked_about, concerns
+from charter.evaluation.answers.own_tests import SHARED, own_prompts, render_tests
 from charter.evaluation.evaluate import evaluate
 from charter.evaluation.judge_card.card import JudgeCard, PrincipleCard
 from charter.evaluation.judge_card.criterion import Limits
-from charter.evaluation.judging import adjudicate, given_judge
-from charter.evaluation.own_tests import SHARED, own_prompts, render_tests
-from charter.evaluation.planning import plan_evaluation
+from charter.evaluation.judges.adjudication import OTHERS_TEST
+from charter.evaluation.judges.concern import NO_TEST, TESTS_OF, asked_about, concerns
+from charter.evaluation.judges.judging import adjudicate, given_judge
+from charter.evaluation.rates.basis import bases_of
+from charter.evaluation.rates.planning import plan_evaluation
 from charter.models.policy import Policy
 from charter.testing import tiny_model, tiny_tokenizer
 from charter.types import Group, Judgement, Message, SampleTarget

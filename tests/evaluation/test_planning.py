@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from charter.evaluation.planning import half_width, prompts_to_show
+from charter.evaluation.rates.planning import half_width, prompts_to_show
 from charter.stats import mcnemar_exact, more_pairs_to_decide, more_prompts_for_gate, wilson
 from charter.stats.judge_plan import judged_gate
 from charter.stats.judge_rate import JudgeErrors

@@ -17,10 +17,10 @@ import charter
 from charter.cli.main import app
 from charter.data.render import Template
 from charter.errors import DataError, UserError
-from charter.evaluation.reward_bench import Item, RewardBench, measured, reward_bench
-from charter.evaluation.reward_pairs import SECTIONS, TestPairs, read_pairs, section_scores, subsets_of
-from charter.evaluation.style import style
-from charter.feedback.reward import RewardFeedback
+from charter.evaluation.reward_bench.pairs import SECTIONS, TestPairs, read_pairs, section_scores, subsets_of
+from charter.evaluation.reward_bench.reward_bench import Item, RewardBench, measured, reward_bench
+from charter.evaluation.reward_bench.style import style
+from charter.feedback.trained.reward import RewardFeedback
 from charter.models.load import load
 from charter.reporting.reliability import Point, reliability_chart
 from charter.reporting.reward_bench import write_reward_bench

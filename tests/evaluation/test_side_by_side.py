@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from charter.errors import ConfigError, DataError, UserError
-from charter.evaluation.adherence import Criteria, adherence
+from charter.evaluation.rates.adherence import Criteria, adherence
+from charter.evaluation.rates.verdicts import PrincipleInfo
 from charter.evaluation.side_by_side.bradley_terry import strengths
 from charter.evaluation.side_by_side.chart import pareto_chart
 from charter.evaluation.side_by_side.checkpoint import Checkpoint, read_checkpoint, read_checkpoints
@@ -22,7 +23,6 @@ from charter.evaluation.side_by_side.compare import SideBySide, side_by_side
 from charter.evaluation.side_by_side.page import render, verdict
 from charter.evaluation.side_by_side.ratings import ratings_of, resampled
 from charter.evaluation.side_by_side.table import notes
-from charter.evaluation.verdicts import PrincipleInfo
 from charter.records import write_groups
 from charter.types import Completion, Context, Group, Judgement, Sample, SampleTarget
 

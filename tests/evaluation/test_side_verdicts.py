@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from charter.evaluation.basis import Basis, Placed, with_labels
-from charter.evaluation.change import change_of
-from charter.evaluation.correction import (
+from charter.evaluation.rates.basis import Basis, Placed, with_labels
+from charter.evaluation.rates.change import change_of
+from charter.evaluation.rates.correction import (
     AS_CARD,
     AS_DRAWN,
     AS_LABELLED,
@@ -19,8 +19,8 @@ from charter.evaluation.correction import (
     correct_change,
     errors_for,
 )
-from charter.evaluation.side_verdicts import Seen, SideVerdicts, side_verdicts
-from charter.evaluation.verdicts import Cell, PromptVerdicts
+from charter.evaluation.rates.side_verdicts import Seen, SideVerdicts, side_verdicts
+from charter.evaluation.rates.verdicts import Cell, PromptVerdicts
 from charter.stats.judge_rate import JudgeErrors
 
 CARD = JudgeErrors(100, 85, 100, 20)

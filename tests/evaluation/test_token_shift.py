@@ -16,10 +16,10 @@ from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.engines.tuning_free import TuningFree
 from charter.errors import DataError, Interrupted, UserError
-from charter.evaluation import token_shift
-from charter.evaluation.measure_shift import measure_shift
-from charter.evaluation.shift_summary import kind_of, summed
-from charter.evaluation.token_shift import AnswerShift, aligned_answers, shifts
+from charter.evaluation.token_shift import token_shift
+from charter.evaluation.token_shift.measure import measure_shift
+from charter.evaluation.token_shift.summary import kind_of, summed
+from charter.evaluation.token_shift.token_shift import AnswerShift, aligned_answers, shifts
 from charter.models.pairing import Reference
 from charter.models.policy import Policy, adapter_off
 from charter.testing import save_tiny, tiny_model, tiny_tokenizer

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charter.errors import ConfigError, DataError
-from charter.feedback.compare import OUTCOMES, QUOTA_PER_PROMPT, Comparisons, compare, to_rows
+from charter.feedback.pairs.compare import OUTCOMES, QUOTA_PER_PROMPT, Comparisons, compare, to_rows
 from charter.types import Completion, Context, Group, Judgement, Message, PairTarget, Sample, SampleTarget
 
 Verdicts = Mapping[str, float | None]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from charter.errors import ConfigError, UserError
-from charter.feedback.process import ProcessJudge
+from charter.feedback.trained.process import ProcessJudge
 from charter.models.load import load
 from charter.models.policy import Policy
 from charter.models.reward import head_of, with_reward_head

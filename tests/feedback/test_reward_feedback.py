@@ -9,7 +9,7 @@ import torch
 
 from charter.data.formats import load_groups
 from charter.errors import ConfigError, UserError
-from charter.feedback.reward import RewardFeedback, measure_scale, raw_rewards, rewards
+from charter.feedback.trained.reward import RewardFeedback, measure_scale, raw_rewards, rewards
 from charter.models.ensemble import uncertainty_weighted
 from charter.models.policy import Policy
 from charter.models.reward import name_dimensions, with_reward_head
@@ -112,7 +112,7 @@ def test_models_of_other_dimensions_are_refused() -> None:
 
 
 def test_the_scale_is_measured_on_a_part_of_much_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charter.feedback.reward.MEASURED_GROUPS", 2)
+    monkeypatch.setattr("charter.feedback.trained.reward.MEASURED_GROUPS", 2)
     first = measure_scale(reward_model(), groups(5), "test", seed=1)
     assert first.samples == 6
     assert first == measure_scale(reward_model(), groups(5), "test", seed=1)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from charter.constitution.rule_tree import Check, Combination, read_rules
 from charter.constitution.rules import RULES, Contains, JsonValid, Language, Length, ListFree, Regex
 from charter.constitution.yaml_block import YamlBlock
-from charter.feedback.rule_outcome import Outcome
-from charter.feedback.rule_text import ends_a_sentence, sentences, words
-from charter.feedback.rules import FUNCTIONS, contains, evaluate, json_valid, length, list_free, regex
+from charter.feedback.rules.outcome import Outcome
+from charter.feedback.rules.rules import FUNCTIONS, contains, evaluate, json_valid, length, list_free, regex
+from charter.feedback.rules.text import ends_a_sentence, sentences, words
 
 
 def test_every_rule_has_a_function():

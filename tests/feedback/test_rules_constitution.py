@@ -4,8 +4,8 @@ import pytest
 
 from charter.constitution import Constitution
 from charter.errors import ConstitutionError, DataError
-from charter.feedback.constitution import ConstitutionFeedback, measured, not_measured, prompt_of
-from charter.feedback.lint_rules import lint_rules
+from charter.feedback.rules.constitution import ConstitutionFeedback, measured, not_measured, prompt_of
+from charter.feedback.rules.lint import lint_rules
 from charter.types import Completion, Context, Group, Message, Sample, SampleTarget
 
 TEXT = """

@@ -4,8 +4,8 @@ import pytest
 
 from charter.constitution.languages import LANGUAGES
 from charter.constitution.rules import READABILITY_METRICS, Language, Profanity, Readability
-from charter.feedback import rule_language
-from charter.feedback.rule_language import language, profanity, readability
+from charter.feedback.rules import language as rule_language
+from charter.feedback.rules.language import language, profanity, readability
 
 ENGLISH = "The weather is nice today, so we went for a walk along the river."
 GERMAN = "Das Wetter ist heute schön, also gingen wir am Fluss spazieren."

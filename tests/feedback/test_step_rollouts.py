@@ -18,9 +18,9 @@ from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import ConfigError, DataError, ServiceFault, UserError
-from charter.feedback.reward_grader import grader_of
 from charter.feedback.rewards import open_rewards
-from charter.feedback.step_rollouts import StepRollouts
+from charter.feedback.steps.reward_grader import grader_of
+from charter.feedback.steps.rollouts import StepRollouts
 from charter.models.load import load
 from charter.testing import save_tiny
 from charter.testing.tiny import tiny_tokenizer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.feedback.tournament import Bracket, Compare, all_pairs, bracket_seeds, single_elimination
+from charter.feedback.trained.tournament import Bracket, Compare, all_pairs, bracket_seeds, single_elimination
 
 
 def by_strength(strength: Sequence[float], asked: list[list[tuple[int, int]]] | None = None) -> Compare:

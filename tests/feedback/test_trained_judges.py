@@ -19,14 +19,14 @@ from charter.data.questions import CORRECT
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.errors import CharterError, ConfigError
-from charter.feedback.critiques import BLANK, critique_questions, critiques
 from charter.feedback.forward import rewards_of
-from charter.feedback.process import ProcessJudge
-from charter.feedback.ranker import PairwiseRanker
-from charter.feedback.reward import RewardFeedback, raw_rewards, rewards
 from charter.feedback.rewards import open_rewards
+from charter.feedback.trained.critiques import BLANK, critique_questions, critiques
 from charter.feedback.trained.opening import trained_judge
-from charter.feedback.verifier import CritiqueScorer, Verifier
+from charter.feedback.trained.process import ProcessJudge
+from charter.feedback.trained.ranker import PairwiseRanker
+from charter.feedback.trained.reward import RewardFeedback, raw_rewards, rewards
+from charter.feedback.trained.verifier import CritiqueScorer, Verifier
 from charter.models.load import load
 from charter.models.policy import Policy
 from charter.models.reward_scale import RewardScale

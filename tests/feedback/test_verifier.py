@@ -17,10 +17,10 @@ from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import ConfigError
-from charter.feedback.critiques import self_critiques
-from charter.feedback.ranker import PairwiseRanker
-from charter.feedback.verdict_scores import verdict_scores
-from charter.feedback.verifier import CritiqueScorer, Verifier
+from charter.feedback.trained.critiques import self_critiques
+from charter.feedback.trained.ranker import PairwiseRanker
+from charter.feedback.trained.verdict_scores import verdict_scores
+from charter.feedback.trained.verifier import CritiqueScorer, Verifier
 from charter.models.load import load
 from charter.models.policy import Policy
 from charter.models.reward import head_of, with_reward_head

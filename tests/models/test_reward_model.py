@@ -17,7 +17,7 @@ import charter
 from charter.catalogue import lookup
 from charter.data.formats import load_groups
 from charter.errors import ConfigError, DataError, UserError
-from charter.feedback.reward import raw_rewards, rewards
+from charter.feedback.trained.reward import raw_rewards, rewards
 from charter.models.ensemble import combined
 from charter.models.export import export
 from charter.models.load import load

@@ -252,7 +252,7 @@ def reply_logps(model: Any, tokenizer: Any, turns: list[dict[str, str]], text: s
 
 
 def test_training_a_verifier_teaches_it_the_verdict(tiny: str, tmp_path: Path) -> None:
-    from charter.feedback.verifier import Verifier
+    from charter.feedback.trained.verifier import Verifier
     from charter.types import Completion, Context, Group, Message, Sample
 
     rows = [

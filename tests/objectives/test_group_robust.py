@@ -19,7 +19,7 @@ from charter.config import validate
 from charter.data.formats import load_groups
 from charter.data.people_groups import MASKED, by_group, for_group, with_group_prefix, with_group_scale
 from charter.errors import ConfigError, DataError
-from charter.feedback.reward import rewards
+from charter.feedback.trained.reward import rewards
 from charter.objectives.base import NO_STATS, Layout, Scored, Stats
 from charter.objectives.group_robust import GroupRobust, mirror_ascent
 from charter.objectives.preference import DPO, IPO

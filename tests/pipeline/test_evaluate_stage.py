@@ -134,7 +134,7 @@ def test_a_recipe_names_a_panel_and_each_card_decides_the_stage(recipe: Path) ->
 
 def test_a_stopped_stage_goes_on_where_it_was(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from charter.evaluation import evaluate as module
-    from charter.evaluation import kept_engine
+    from charter.evaluation.answers import kept as kept_engine
     from charter.testing import tiny_tokenizer
 
     given: list[int] = []

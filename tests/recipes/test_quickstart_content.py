@@ -15,9 +15,9 @@ import pytest
 
 from charter.constitution import Constitution, Principle
 from charter.constitution.lint import lint
-from charter.feedback.constitution import ConstitutionFeedback, not_measured
-from charter.feedback.lint_rules import lint_rules
-from charter.feedback.rules import evaluate
+from charter.feedback.rules.constitution import ConstitutionFeedback, not_measured
+from charter.feedback.rules.lint import lint_rules
+from charter.feedback.rules.rules import evaluate
 from charter.types import Completion, Context, Group, Message, Sample
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"

@@ -11,7 +11,7 @@ import pytest
 
 from charter.catalogue import ENTRIES
 from charter.constitution import Constitution
-from charter.feedback.constitution import ConstitutionFeedback
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.pipeline.preflight import preflight
 from charter.pipeline.recipe import Recipe
 from charter.types import Completion, Context, Group, Message, Sample

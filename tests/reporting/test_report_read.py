@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from charter.errors import UserError
-from charter.evaluation.adherence import Gate, PrincipleInfo, adherence
+from charter.evaluation.rates.adherence import Gate, PrincipleInfo, adherence
 from charter.reporting import parse_report, read_report
 from charter.reporting.node import printable
 from charter.types import Completion, Context, Group, Judgement, Sample, SampleTarget

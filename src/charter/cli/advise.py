@@ -30,7 +30,7 @@ def advise_command(
     if model is not None:
         if loaded.kind not in ("preference", "ranked"):
             raise UserError(f"--model has no effect on {loaded.kind!r} data", fix="leave it out")
-        from charter.evaluation.own_answers import with_own_answers
+        from charter.evaluation.health.own_answers import with_own_answers
         from charter.models.load import load
 
         facts = with_own_answers(facts, loaded, load(model))

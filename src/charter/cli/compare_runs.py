@@ -29,7 +29,7 @@ def compare_runs_command(
 ) -> None:
     """Compare evaluated checkpoints. Principles, win rates, ratings, and the helpful-harmless front."""
     from charter.constitution import Constitution
-    from charter.evaluation.card import Criteria
+    from charter.evaluation.rates.card import Criteria
     from charter.evaluation.side_by_side.checkpoint import HOW, read_checkpoints
     from charter.evaluation.side_by_side.compare import side_by_side
     from charter.evaluation.side_by_side.page import write_page

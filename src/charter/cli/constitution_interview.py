@@ -171,7 +171,7 @@ def _answer_problem(rules: tuple[str, ...], prompt: str, wanted: bool) -> Callab
     from charter.constitution.draft import problem_with
     from charter.constitution.rule_tree import read_rules
     from charter.constitution.yaml_block import YamlBlock
-    from charter.feedback.rules import evaluate
+    from charter.feedback.rules.rules import evaluate
 
     def wrong(said: str) -> str:
         if problem := problem_with(said):

@@ -63,7 +63,7 @@ def _findings(constitution: Constitution, train: list[Path]) -> list[Finding]:
     from charter.cli.constitution_exchange import training_texts
     from charter.constitution.lint import lint
     from charter.constitution.lint_training import lint_training
-    from charter.feedback.lint_rules import lint_rules
+    from charter.feedback.rules.lint import lint_rules
 
     found = lint(constitution) + lint_rules(constitution)
     return found + (lint_training(constitution, training_texts(train)) if train else [])

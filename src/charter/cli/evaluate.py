@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from charter.evaluation.planning import EvaluationPlan
+    from charter.evaluation.rates.planning import EvaluationPlan
     from charter.pipeline.measuring import Ready
 
 _JUDGE = (
@@ -105,8 +105,8 @@ def _measured(model: str, ready: Ready, as_json: bool) -> int:
     """Measure, print, and return the exit code."""
     from charter import api
     from charter.evaluation.limits import limit_lines
+    from charter.evaluation.rates.table import print_table
     from charter.evaluation.report_json import evidence_of
-    from charter.evaluation.table import print_table
     from charter.pipeline.measuring import measure
 
     out = ready.options.out

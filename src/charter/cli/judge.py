@@ -84,7 +84,7 @@ def judge_command(
     from charter.cli.judge_table import pairs_table, samples_table, summary, tally_lines
     from charter.constitution import Constitution
     from charter.errors import UserError
-    from charter.feedback.constitution import ConstitutionFeedback
+    from charter.feedback.rules.constitution import ConstitutionFeedback
     from charter.records import read_groups, write_groups
 
     if not samples.is_file():

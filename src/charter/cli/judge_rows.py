@@ -42,7 +42,7 @@ def critiques_command(
     from charter.data.formats import load_groups
     from charter.data.questions import CRITIQUE
     from charter.errors import ConfigError
-    from charter.feedback.critiques import BLANK, critique_questions, critique_rows
+    from charter.feedback.trained.critiques import BLANK, critique_questions, critique_rows
 
     trained = _checked(model)
     if trained is not None and trained.kind != "critique":

@@ -27,7 +27,7 @@ def overopt_command(
 ) -> None:
     """Find where a run over-optimised. By the law of Gao et al. (2210.10760), with intervals."""
     from charter.errors import UserError
-    from charter.evaluation.overoptimisation_run import HELDOUT, curves_of_run, watched_metrics
+    from charter.evaluation.overoptimisation.run import HELDOUT, curves_of_run, watched_metrics
     from charter.rundir import read_json
 
     if not (run / "metrics.jsonl").is_file():

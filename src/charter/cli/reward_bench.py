@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from charter.evaluation.reward_bench import Part, RewardBench
+    from charter.evaluation.reward_bench.reward_bench import Part, RewardBench
     from charter.feedback.trained.checkpoints import Named
 
 COEF = 0.5
@@ -67,8 +67,8 @@ def reward_bench_command(
     load_groups(data, "preference", split=split)  # a mistake in the file is found before a model loads
     from functools import partial
 
-    from charter.evaluation.judge_bench import judge_bench
-    from charter.evaluation.reward_pairs import read_pairs
+    from charter.evaluation.reward_bench.judge_bench import judge_bench
+    from charter.evaluation.reward_bench.pairs import read_pairs
     from charter.feedback.trained.opening import opened, template_of
     from charter.models.load import load
     from charter.reporting.reward_bench import JSON, write_reward_bench

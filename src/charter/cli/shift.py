@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from charter.evaluation.shift_summary import Share, Stretch, TokenShift
+    from charter.evaluation.token_shift.summary import Share, Stretch, TokenShift
 
 
 def shift_command(
@@ -53,7 +53,7 @@ def shift_command(
     if around is not None and around.method == "icdpo":
         raise ConfigError("icdpo chooses answers: it is no context", where="--in-context")
     from charter.data.prepare import prepare
-    from charter.evaluation.measure_shift import measure_shift
+    from charter.evaluation.token_shift.measure import measure_shift
     from charter.models.load import load
     from charter.reporting.token_shift import JSON, write_token_shift
     from charter.rundir import write_json

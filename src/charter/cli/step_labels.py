@@ -69,8 +69,8 @@ def step_labels_command(
     rewards.check(groups)
     check_checkpoint(resolve(model))
     from charter.engines.local import LocalEngine
-    from charter.feedback.reward_grader import grader_of
-    from charter.feedback.step_rollouts import StepRollouts
+    from charter.feedback.steps.reward_grader import grader_of
+    from charter.feedback.steps.rollouts import StepRollouts
     from charter.interrupt import graceful
     from charter.models.load import load
 

@@ -74,7 +74,7 @@ def vouched_for(
     """
     from charter.errors import ConfigError
     from charter.evaluation.judge_card.read import read_card
-    from charter.evaluation.judging import check_card
+    from charter.evaluation.judges.judging import check_card
     from charter.feedback.revising.draw import usable
 
     wanted = usable(constitution, principles)

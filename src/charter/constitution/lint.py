@@ -1,7 +1,7 @@
 """Lint: what a constitution leaves unmeasured, unclear or unsafe to measure.
 
 The check of examples against rules runs the rules, and is in
-:mod:`charter.feedback.lint_rules`.
+:mod:`charter.feedback.rules.lint`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Schemas of the rules a constitution may name: what they take, checked when the file is read.
 
-The rules themselves are in :mod:`charter.feedback.rules`. Defaults never change
+The rules themselves are in :mod:`charter.feedback.rules.rules`. Defaults never change
 within a format version, because options left at their default are not hashed.
 """
 

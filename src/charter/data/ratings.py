@@ -17,7 +17,7 @@ def one_rating_each(loaded: LoadedData, options: TrainOptions) -> LoadedData:
     """The groups with two or more rated answers, each answer with one rating; what was changed is counted.
 
     An answer judged under several principles is rated by the mean of its values, weighted by the
-    judgements' weights, as :func:`charter.feedback.compare.compare` scores it.
+    judgements' weights, as :func:`charter.feedback.pairs.compare.compare` scores it.
 
     Raises:
         DataError: nothing is left.

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 from charter.constitution import Constitution
 from charter.engines.base import Engine, Sampling
 from charter.engines.local import LocalEngine
-from charter.evaluation import shown
-from charter.evaluation.adherence import AdherenceCard, Criteria, Gate, PrincipleInfo, adherence
-from charter.evaluation.adjudication import Adjudication
-from charter.evaluation.answer_labels import match_labels
-from charter.evaluation.answerer import lineage_family
-from charter.evaluation.basis import Basis, with_labels
-from charter.evaluation.concern import asked_about
-from charter.evaluation.health import health_rows
+from charter.evaluation.answers import shown
+from charter.evaluation.answers.sides import answered, speakers
+from charter.evaluation.health.health import health_rows
 from charter.evaluation.judge_card.asking import Judge
 from charter.evaluation.judge_card.card import JudgeCard
 from charter.evaluation.judge_card.labels import Labels
-from charter.evaluation.judging import JudgeOrPanel, adjudicate, adjudicating
+from charter.evaluation.judges.adjudication import Adjudication
+from charter.evaluation.judges.answer_labels import match_labels
+from charter.evaluation.judges.answerer import lineage_family
+from charter.evaluation.judges.concern import asked_about
+from charter.evaluation.judges.judging import JudgeOrPanel, adjudicate, adjudicating
 from charter.evaluation.keep import Keep
-from charter.evaluation.sides import answered, speakers
+from charter.evaluation.rates.adherence import AdherenceCard, Criteria, Gate, PrincipleInfo, adherence
+from charter.evaluation.rates.basis import Basis, with_labels
 from charter.models.pairing import Reference
 from charter.models.policy import Policy
 from charter.types import Group, Judgement
@@ -99,7 +99,7 @@ def evaluate(
         policy: the model in question.
         constitution: what is judged under.
         prompts: rendered held-out prompts with ids and tags; of the constitution's own tests (see
-            :mod:`charter.evaluation.own_tests`) each principle is judged on those that are about it.
+            :mod:`charter.evaluation.answers.own_tests`) each principle is judged on those that are about it.
         reference: the model before alignment; None measures the policy alone.
         sampling: how answers are sampled; greedy by default elsewhere.
         num_generations: answers per prompt.
@@ -228,5 +228,5 @@ def _engine(model: Any, policy: Policy, name: str) -> Engine:
 
 
 def examples(evaluation: Evaluation, count: int = 3) -> list[dict[str, Any]]:
-    """See :func:`charter.evaluation.shown.examples`."""
+    """See :func:`charter.evaluation.answers.shown.examples`."""
     return shown.examples(evaluation.after, evaluation.before, count)

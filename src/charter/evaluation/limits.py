@@ -12,7 +12,7 @@ from charter.constitution import Constitution
 from charter.constitution.lint_training import lint_training
 from charter.data.overlap import ngram_overlap
 from charter.errors import UserError
-from charter.evaluation.card import AdherenceCard
+from charter.evaluation.rates.card import AdherenceCard
 from charter.evaluation.taught import Taught
 from charter.rundir import sha256_json
 

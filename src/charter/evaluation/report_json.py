@@ -9,11 +9,11 @@ from typing import Any
 
 from charter.constitution import Constitution
 from charter.constitution.diff_report import sha_of_tests
+from charter.evaluation.answers.shown import worst
 from charter.evaluation.evaluate import Evaluation, examples
 from charter.evaluation.limits import limits_of, since
-from charter.evaluation.shown import worst
 from charter.evaluation.taught import Taught
-from charter.feedback.constitution import prompt_of
+from charter.feedback.rules.constitution import prompt_of
 
 EVIDENCE = ("judge", "limits", "since", "attribution", "worst", "tests")
 """Keys that may stand beside ``adherence``."""

@@ -11,17 +11,17 @@ from charter.constitution import Constitution
 from charter.constitution.diff_rerun import affected
 from charter.data.formats import LoadedData
 from charter.errors import ConfigError, UserError
-from charter.evaluation.basis import bases_of, left_to_judges
-from charter.evaluation.concern import asked_about
 from charter.evaluation.judge_card.asking import Judge
 from charter.evaluation.judge_card.card import JudgeCard
 from charter.evaluation.judge_card.labels import Labels, read_labels
 from charter.evaluation.judge_card.read import read_card
-from charter.evaluation.judge_names import named_judges
-from charter.evaluation.judging import JudgeOrPanel, check_card, check_panel, given_judge
+from charter.evaluation.judges.concern import asked_about
+from charter.evaluation.judges.judging import JudgeOrPanel, check_card, check_panel, given_judge
+from charter.evaluation.judges.names import named_judges
 from charter.evaluation.keep import Keep
 from charter.evaluation.limits import read_older
-from charter.evaluation.planning import EvaluationPlan, plan_evaluation
+from charter.evaluation.rates.basis import bases_of, left_to_judges
+from charter.evaluation.rates.planning import EvaluationPlan, plan_evaluation
 from charter.evaluation.taught import Taught, check_run, read_taught
 
 CardOf = JudgeCard | str | Path

@@ -12,11 +12,11 @@ from charter.data.formats import LoadedData
 from charter.data.prepare import prepare
 from charter.engines.tuning_free import TuningFree
 from charter.errors import UserError
-from charter.evaluation.adherence import Criteria
+from charter.evaluation.answers.own_tests import Rendered, own_prompts, render_tests
 from charter.evaluation.evaluate import Evaluation, evaluate
 from charter.evaluation.keep import Keep
-from charter.evaluation.own_tests import Rendered, own_prompts, render_tests
-from charter.evaluation.planning import EvaluationPlan
+from charter.evaluation.rates.adherence import Criteria
+from charter.evaluation.rates.planning import EvaluationPlan
 from charter.models.pairing import Reference
 from charter.pipeline.evaluate_options import EvaluateOptions
 from charter.pipeline.evaluating import Given, in_question, open_given, plan_of

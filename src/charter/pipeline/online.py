@@ -12,7 +12,7 @@ from charter.catalogue.rollouts import RolloutOptions
 from charter.data.formats import LoadedData, load_groups
 from charter.environments.registry import open_environment
 from charter.environments.rollout import player
-from charter.evaluation.heldout_reward import HeldOutReward
+from charter.evaluation.overoptimisation.heldout_reward import HeldOutReward
 from charter.evaluation.watchdog.garbage import GarbageProbe, reward_scorer
 from charter.evaluation.watchdog.hook import Watchdog
 from charter.models.load import load

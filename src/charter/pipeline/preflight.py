@@ -10,8 +10,8 @@ from typing import Any
 from charter.constitution import Constitution
 from charter.data.formats import load_groups
 from charter.errors import ConfigError
-from charter.feedback.constitution import ConstitutionFeedback, tags_of
 from charter.feedback.revising.draw import usable
+from charter.feedback.rules.constitution import ConstitutionFeedback, tags_of
 from charter.models.check import check_checkpoint
 from charter.models.hub import is_hub_id
 from charter.models.named import NAMED

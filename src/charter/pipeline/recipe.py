@@ -45,7 +45,7 @@ class RecipeHead(Config):
     bf16: bool = True
     """Compute in bfloat16."""
     threads: int | None = Field(None, ge=1)
-    """Torch threads; None = one per core."""
+    """Torch threads; None = torch's own choice: one per usable core, or OMP_NUM_THREADS."""
 
 
 class Recipe:

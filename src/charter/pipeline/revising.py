@@ -10,7 +10,6 @@ from typing import Any, Literal, cast
 from charter.constitution import Constitution
 from charter.data.formats import load_groups
 from charter.errors import ConfigError, DataError
-from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.judging.model import JudgeModel, OptionModel
 from charter.feedback.judging.open_judge import open_model
 from charter.feedback.judging.spec import is_endpoint
@@ -19,6 +18,7 @@ from charter.feedback.revising.revise import ReviseOptions, revise
 from charter.feedback.revising.rows import revision_preference_rows, sft_rows
 from charter.feedback.revising.rule_check import better_by_rules
 from charter.feedback.revising.writer import JudgeWriter, Writer
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.rundir import write_json, write_jsonl
 from charter.types import Group
 

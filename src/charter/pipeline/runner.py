@@ -191,6 +191,8 @@ def _show(run: RunDir, kind: str, folder: Path) -> None:
 
 
 def _set_threads(threads: int | None) -> None:
+    """Without a number torch keeps its own: one per usable core, or ``OMP_NUM_THREADS``."""
     import torch
 
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    if threads is not None:
+        torch.set_num_threads(threads)

@@ -15,8 +15,8 @@ from charter.catalogue.rollouts import RolloutOptions
 from charter.data.prepare import Prepared
 from charter.data.teacher_context import resolved
 from charter.errors import ConfigError
-from charter.evaluation.kl_stop import KLStop
-from charter.feedback.reward import measure_scale
+from charter.evaluation.health.kl_stop import KLStop
+from charter.feedback.trained.reward import measure_scale
 from charter.models.policy import Policy
 from charter.models.reward_scale import RewardScale
 from charter.models.trained_as import after_training

@@ -94,7 +94,7 @@ def overoptimisation_chart(
 
 
 def curve_chart(found: Mapping[str, Any]) -> Markup:
-    """The drawing of one curve of a run, as :mod:`charter.evaluation.overoptimisation_run` writes it.
+    """The drawing of one curve of a run, as :mod:`charter.evaluation.overoptimisation.run` writes it.
 
     Args:
         found: ``points`` (``d``, ``proxy``, ``gold``; at least one), ``curve``, ``peak``, ``words``.

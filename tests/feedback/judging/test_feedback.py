@@ -7,7 +7,6 @@ import pytest
 from judged_samples import answer, constitution, group, truth
 
 from charter.errors import ConfigError
-from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.judging.all_at_once import AllAtOnce
 from charter.feedback.judging.family import family_of
 from charter.feedback.judging.feedback import NO_CARD, ModelJudge
@@ -17,6 +16,7 @@ from charter.feedback.judging.per_principle import PerPrinciple
 from charter.feedback.judging.prompts import prompt
 from charter.feedback.judging.rubric_scale import RubricScale
 from charter.feedback.judging.with_reasons import WithReasons
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.records import judgement_from_json, judgement_to_json
 from charter.testing.judge import ScriptedJudge, ScriptedOptionJudge
 from charter.types import Group, Judgement, PairTarget, SampleTarget

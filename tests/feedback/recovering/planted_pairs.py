@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from charter.feedback.recovering.pairs import Pairs, pairs_of
-from charter.feedback.rule_text import words
+from charter.feedback.rules.text import words
 from charter.types import Completion, Context, Group, Judgement, Message, PairTarget, Sample
 
 Rule = Callable[[dict[str, float], dict[str, float], random.Random], int]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from charter.constitution import Constitution
 from charter.errors import DataError, UserError
-from charter.evaluation.adherence import adherence
-from charter.evaluation.basis import Basis, bases_of
-from charter.evaluation.verdicts import PrincipleInfo
+from charter.evaluation.rates.adherence import adherence
+from charter.evaluation.rates.basis import Basis, bases_of
+from charter.evaluation.rates.verdicts import PrincipleInfo
 from charter.records import is_groups_file, read_groups
 from charter.rundir import read_json
 from charter.types import Group

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from charter.constitution import Constitution
 from charter.errors import ConstitutionError
-from charter.evaluation.adjudication import Adjudication
-from charter.evaluation.answerer import lineage_family
 from charter.evaluation.inspect.gather import Gatherer
 from charter.evaluation.inspect.library import Score, Scorer, Target, TaskState, mean, scorer, stderr
 from charter.evaluation.inspect.score_values import score_of
 from charter.evaluation.inspect.transcripts import sample_of
 from charter.evaluation.judge_card.read import read_card
-from charter.evaluation.judge_names import named_judges
-from charter.evaluation.judging import JudgeOrPanel, adjudicate
+from charter.evaluation.judges.adjudication import Adjudication
+from charter.evaluation.judges.answerer import lineage_family
+from charter.evaluation.judges.judging import JudgeOrPanel, adjudicate
+from charter.evaluation.judges.names import named_judges
 from charter.types import Group
 
 NO_ANSWER = "no_response"

@@ -19,7 +19,7 @@ from charter.evaluation.judge_card.criterion import (
     within,
     worth,
 )
-from charter.evaluation.style import FEATURES, length
+from charter.evaluation.reward_bench.style import FEATURES, length
 from charter.stats import Interval, newcombe_paired, percent, points, wilson
 from charter.stats.clustered import by_cluster, effective_cells, effective_counts, effective_number
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from charter.constitution import Constitution
 from charter.evaluation.judge_card.asking import Judge, Said, answer_group, ask, missing, pair_group
 from charter.evaluation.judge_card.criterion import Criterion, Limits, Result, span, unmeasured, worth
-from charter.evaluation.style import length
+from charter.evaluation.reward_bench.style import length
 from charter.stats import Interval, percent, wilson
 from charter.stats.clustered import by_cluster, effective_counts
 from charter.stats.judge_rate import JudgeErrors

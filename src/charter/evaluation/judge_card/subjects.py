@@ -9,7 +9,7 @@ from typing import Any
 from charter.constitution import Constitution
 from charter.evaluation.judge_card.asking import Judge, Subject
 from charter.evaluation.judge_card.flipped import TurnedBack, opposite
-from charter.evaluation.style import length
+from charter.evaluation.reward_bench.style import length
 from charter.types import Group, Judgement, PairTarget
 
 LONGEST = "longest"
@@ -82,7 +82,7 @@ def _as_judge(judge: Any) -> Judge:
 
 
 def _rules(constitution: Constitution, _only: Collection[str]) -> Judge:
-    from charter.feedback.constitution import ConstitutionFeedback
+    from charter.feedback.rules.constitution import ConstitutionFeedback
 
     return ConstitutionFeedback(constitution)
 

@@ -7,7 +7,7 @@ from charter.evaluation.probes.measures import mean, share
 from charter.evaluation.probes.rows import ProbeResult, Row, Transcript
 from charter.evaluation.probes.settings import Bench
 from charter.evaluation.probes.tables.plain_prompts import PLAIN_PROMPTS
-from charter.evaluation.style import FEATURES, length, style
+from charter.evaluation.reward_bench.style import FEATURES, length, style
 
 NAME = "format"
 

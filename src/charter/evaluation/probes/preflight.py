@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from charter.errors import DataError
-from charter.evaluation.overoptimisation import Overoptimisation, after_best_of_n
+from charter.evaluation.overoptimisation.overoptimisation import Overoptimisation, after_best_of_n
 from charter.stats import Interval, bootstrap_mean
 from charter.stats.best_of_n import best_of_n, kl_bound
 

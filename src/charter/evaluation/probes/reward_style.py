@@ -10,7 +10,7 @@ from charter.evaluation.probes.measures import not_measured
 from charter.evaluation.probes.rows import ProbeResult, Row
 from charter.evaluation.probes.scoring import scored
 from charter.evaluation.probes.settings import Bench
-from charter.evaluation.style import FEATURES, length, style
+from charter.evaluation.reward_bench.style import FEATURES, length, style
 from charter.stats import Interval
 from charter.stats.explained import Explained, least_squares, spearman
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from charter.evaluation.card import Criteria
-from charter.evaluation.change import Change, Rate, change_of, rate_of
+from charter.evaluation.rates.card import Criteria
+from charter.evaluation.rates.change import Change, Rate, change_of, rate_of
 from charter.evaluation.side_by_side.checkpoint import Checkpoint
 from charter.evaluation.side_by_side.comparable import Shared
 from charter.stats import holm, p_words

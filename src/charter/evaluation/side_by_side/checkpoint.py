@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import DataError, UserError
-from charter.evaluation.verdicts import PrincipleInfo, PromptVerdicts, read_verdicts
+from charter.evaluation.rates.verdicts import PrincipleInfo, PromptVerdicts, read_verdicts
 from charter.records import read_groups
 from charter.rundir import read_json
 from charter.types import Group, SampleTarget
@@ -51,7 +51,7 @@ class Checkpoint:
         """The verdicts of every prompt, by its id.
 
         Raises:
-            DataError: see :func:`charter.evaluation.verdicts.read_verdicts`.
+            DataError: see :func:`charter.evaluation.rates.verdicts.read_verdicts`.
         """
         return read_verdicts(self.groups, self.principles, which=self.name)
 

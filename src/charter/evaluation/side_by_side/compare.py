@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from charter.errors import UserError
-from charter.evaluation.card import Criteria
+from charter.evaluation.rates.card import Criteria
 from charter.evaluation.side_by_side.cells import SideRow, rows_of
 from charter.evaluation.side_by_side.checkpoint import Checkpoint
 from charter.evaluation.side_by_side.comparable import Shared, shared

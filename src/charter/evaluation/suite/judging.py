@@ -9,7 +9,7 @@ from typing import NamedTuple
 from charter.constitution import Constitution, Principle
 from charter.errors import UserError
 from charter.evaluation.judge_card.asking import GROUPS_AT_ONCE, Judge
-from charter.feedback.constitution import ConstitutionFeedback
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.interrupt import graceful
 from charter.progress import progress
 from charter.types import Group, Judgement, SampleTarget

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from charter.evaluation.change import Change, Rate, change_of, rate_of
+from charter.evaluation.rates.change import Change, Rate, change_of, rate_of
 from charter.stats import bootstrap_mean, holm, p_words, percent, permutation_test, points
 from charter.stats.pass_at_k import pass_at_k
 

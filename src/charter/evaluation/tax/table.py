@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from charter.evaluation.change import Rate
+from charter.evaluation.rates.change import Rate
 from charter.evaluation.tax.rows import TaxRow
 from charter.evaluation.tax.tax import Tax
 from charter.stats import p_words, percent, points

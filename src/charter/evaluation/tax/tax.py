@@ -13,7 +13,7 @@ from charter.engines.base import Engine, Sampling
 from charter.engines.local import LocalEngine
 from charter.environments.tasks import SCHEME
 from charter.errors import ConfigError, UserError
-from charter.evaluation.fluency import perplexity
+from charter.evaluation.health.fluency import perplexity
 from charter.evaluation.tax.lm_eval import lm_eval_items
 from charter.evaluation.tax.outcomes import Journal, TaskOutcome, load_tasks, outcomes_of
 from charter.evaluation.tax.plan import TaxPlan, plan_of, time_words

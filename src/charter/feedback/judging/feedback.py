@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from charter.constitution import Constitution, Principle
 from charter.errors import ConfigError, did_you_mean
-from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.judging.ask import Judge, Tally
 from charter.feedback.judging.clause import clause_of
 from charter.feedback.judging.family import family_of
@@ -18,6 +17,7 @@ from charter.feedback.judging.opinion import Opinion
 from charter.feedback.judging.panel import Panel, SelfFamily
 from charter.feedback.judging.view import Seen, View
 from charter.feedback.judging.vote import How
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.types import Group, Judgement, PairTarget, Sample, SampleTarget, Target
 
 NO_CARD = "the judge has not passed its card for this principle"

@@ -6,7 +6,7 @@ import re
 from functools import cached_property
 
 from charter.feedback.recovering.wordlists import STOP
-from charter.feedback.rule_text import ends_a_sentence, sentences, straight, words
+from charter.feedback.rules.text import ends_a_sentence, sentences, straight, words
 from charter.types import Sample
 
 _MARKUP = re.compile(r"\A[#>*_`\-\s\d.)(]+")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from charter.errors import DataError, did_you_mean
-from charter.feedback.constitution import prompt_of
-from charter.feedback.pair_search import score_samples
+from charter.feedback.pairs.search import score_samples
+from charter.feedback.rules.constitution import prompt_of
 from charter.rundir import sha256_json
 from charter.types import Content, Group, Judgement, PairTarget, Sample, Target
 

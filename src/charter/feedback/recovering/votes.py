@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.constitution import Constitution
-from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.recovering.answer_text import AnswerText, content_words
 from charter.feedback.recovering.candidate import Candidate
 from charter.feedback.recovering.features import FEATURES
 from charter.feedback.recovering.pairs import LabelledPair
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.types import Sample, SampleTarget
 
 Ballots = NDArray[np.int8]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from charter.constitution import Constitution, Principle
 from charter.errors import ConfigError, ConstitutionError, did_you_mean
-from charter.feedback.constitution import prompt_of, tags_of
-from charter.feedback.rules import applies
+from charter.feedback.rules.constitution import prompt_of, tags_of
+from charter.feedback.rules.rules import applies
 from charter.types import Group
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from charter.feedback.preference_rows import preference_rows
+from charter.feedback.pairs.rows import preference_rows
 from charter.feedback.revising.record import Revised
 from charter.types import Completion, Context, Group, Judgement, Message, PairTarget, Sample
 
@@ -40,7 +40,7 @@ def revision_pairs(records: Iterable[Revised]) -> list[Group]:
 def revision_preference_rows(records: Iterable[Revised]) -> list[dict[str, Any]]:
     """The last revision chosen over the first answer, TRL's preference format.
 
-    The columns of :func:`charter.feedback.preference_rows.preference_rows` without ``margin``, which
+    The columns of :func:`charter.feedback.pairs.rows.preference_rows` without ``margin``, which
     nobody measured, and those of :func:`sft_rows`.
     """
     used = [record for record in records if record.used]

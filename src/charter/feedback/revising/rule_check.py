@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.revising.record import Revised
 from charter.feedback.revising.rows import revision_pairs
 from charter.feedback.rewards.combine import share_passed
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.types import SampleTarget
 
 NO_BETTER = "revisions that pass no more of the rules than the answer"

@@ -25,7 +25,7 @@ from charter.feedback.rewards.gate import GATE, GateOptions, GateReward
 from charter.feedback.rewards.outcome import Missing, Said, error, not_applicable
 from charter.feedback.rewards.sandbox import MEMORY_MB, SECONDS, Sandbox
 from charter.feedback.rewards.signature import Rollout
-from charter.feedback.rule_text import words
+from charter.feedback.rules.text import words
 from charter.types import Group, Sample
 
 

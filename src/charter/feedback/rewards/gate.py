@@ -10,10 +10,10 @@ from pydantic import Field
 
 from charter.config import Config
 from charter.errors import ConfigError, did_you_mean
-from charter.feedback.constitution import tags_of
 from charter.feedback.rewards.base import Reward
 from charter.feedback.rewards.combine import said_in
 from charter.feedback.rewards.outcome import Missing, Said, error, judgement
+from charter.feedback.rules.constitution import tags_of
 from charter.types import Group, Judgement
 
 GATE = "gate"

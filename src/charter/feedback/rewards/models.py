@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from charter.constitution import Constitution
 from charter.errors import ConfigError
-from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.rewards.base import Reward
 from charter.feedback.rewards.combine import by_level, share_passed
 from charter.feedback.rewards.outcome import Said, error, judgement
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.feedback.trained.checkpoints import Named
 from charter.types import Completion, Group, Judgement, Sample, SampleTarget
 
 if TYPE_CHECKING:
     from charter.data.render import Template
-    from charter.feedback.reward import RewardFeedback
+    from charter.feedback.trained.reward import RewardFeedback
     from charter.models.policy import Policy
 
 
@@ -107,8 +107,8 @@ class ModelReward(Reward):
 
     def _loaded(self) -> RewardFeedback:
         if self._feedback is None:
-            from charter.feedback.reward import RewardFeedback
             from charter.feedback.trained.opening import opened
+            from charter.feedback.trained.reward import RewardFeedback
 
             found = opened(self.asked, self.load)
             if not isinstance(found, RewardFeedback):  # it was fetched only now, and says what it is

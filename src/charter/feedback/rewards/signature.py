@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charter.errors import ConfigError
-from charter.feedback.constitution import prompt_of
+from charter.feedback.rules.constitution import prompt_of
 from charter.types import Content, Group, Sample
 
 _BATCH = ("prompts", "completions", "completion_ids")

@@ -13,7 +13,6 @@ from charter.config import Config, validate
 from charter.constitution import Constitution
 from charter.constitution.callable_target import file_sha
 from charter.errors import ConfigError, EnvironmentFault
-from charter.feedback.constitution import ConstitutionFeedback, measured
 from charter.feedback.rewards.base import Reward
 from charter.feedback.rewards.builtin import BUILTIN, Limits, NoOptions
 from charter.feedback.rewards.functions import FunctionReward, sandboxed_function
@@ -25,8 +24,9 @@ from charter.feedback.rewards.rewards import Rewards
 from charter.feedback.rewards.sandbox import Sandbox
 from charter.feedback.rewards.signature import form_of, parameters_of
 from charter.feedback.rewards.trained import TrainedReward
-from charter.feedback.rule_callable import load as load_function
-from charter.feedback.rule_outcome import RuleError
+from charter.feedback.rules.callables import load as load_function
+from charter.feedback.rules.constitution import ConstitutionFeedback, measured
+from charter.feedback.rules.outcome import RuleError
 from charter.feedback.trained.checkpoints import named
 from charter.feedback.trained.options import PairwiseOptions
 

@@ -15,8 +15,8 @@ from charter.progress import say
 from charter.types import Group, Judgement, Sample, SampleTarget
 
 if TYPE_CHECKING:
-    from charter.feedback.process import ProcessJudge
     from charter.feedback.trained.opening import TrainedJudge
+    from charter.feedback.trained.process import ProcessJudge
     from charter.models.policy import Policy
 
 
@@ -100,9 +100,9 @@ def said_by(
         groups: with or without token ids.
         load: loads it; None = :func:`charter.models.load.load`.
     """
-    from charter.feedback.process import ProcessJudge
-    from charter.feedback.reward import RewardFeedback
     from charter.feedback.trained.opening import opened
+    from charter.feedback.trained.process import ProcessJudge
+    from charter.feedback.trained.reward import RewardFeedback
 
     judge = opened(asked, load)
     if isinstance(judge, RewardFeedback):

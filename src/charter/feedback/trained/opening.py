@@ -11,9 +11,6 @@ from charter.data.render import Template
 from charter.engines.base import Sampling
 from charter.engines.local import LocalEngine
 from charter.errors import ConfigError
-from charter.feedback.process import ProcessJudge
-from charter.feedback.ranker import PairwiseRanker
-from charter.feedback.reward import RewardFeedback
 from charter.feedback.trained.checkpoints import Named, named
 from charter.feedback.trained.options import (
     EnsembleOptions,
@@ -24,7 +21,10 @@ from charter.feedback.trained.options import (
     WrittenOptions,
     options_of,
 )
-from charter.feedback.verifier import CritiqueScorer, Verifier
+from charter.feedback.trained.process import ProcessJudge
+from charter.feedback.trained.ranker import PairwiseRanker
+from charter.feedback.trained.reward import RewardFeedback
+from charter.feedback.trained.verifier import CritiqueScorer, Verifier
 from charter.models.ensemble import PPO_COEF
 from charter.models.policy import Policy
 from charter.models.trained_as import TrainedAs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from charter.feedback.compare import compare, to_rows
+from charter.feedback.pairs.compare import compare, to_rows
 from charter.feedback.recovering.round_trip import round_trip
 from charter.pipeline.stage import Context
 from charter.pipeline.stage_options import CompareStage

@@ -7,11 +7,11 @@ from typing import Any
 from charter.data.formats import load_groups
 from charter.data.prepare import prepare
 from charter.engines.base import Sampling
-from charter.evaluation.adherence import Criteria
 from charter.evaluation.evaluate import evaluate
 from charter.evaluation.keep import Keep
 from charter.evaluation.limits import limit_lines
-from charter.evaluation.table import print_table
+from charter.evaluation.rates.adherence import Criteria
+from charter.evaluation.rates.table import print_table
 from charter.models.load import load
 from charter.models.pairing import Reference
 from charter.pipeline.evaluation_files import EVALUATION, write_found

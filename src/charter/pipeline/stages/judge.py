@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from charter.evaluation.answerer import lineage_family
-from charter.evaluation.judging import adjudicate
+from charter.evaluation.judges.answerer import lineage_family
+from charter.evaluation.judges.judging import adjudicate
 from charter.evaluation.keep import Keep
 from charter.pipeline.stage import Context
 from charter.pipeline.stage_options import JudgeStage

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from charter.evaluation.overoptimisation_run import HELDOUT, curves_of_run, watched_metrics
+from charter.evaluation.overoptimisation.run import HELDOUT, curves_of_run, watched_metrics
 from charter.evaluation.report_json import EVIDENCE, constitution_json
 from charter.pipeline.attempts import told
 from charter.pipeline.reviews import reviews_of

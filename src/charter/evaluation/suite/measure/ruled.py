@@ -6,9 +6,9 @@ from charter.constitution.rule_tree import Rules
 from charter.evaluation.suite.measure.tools import Tools
 from charter.evaluation.suite.result import SampleResult, TestResult, counted, missing
 from charter.evaluation.suite.transcript import Had
-from charter.feedback.constitution import prompt_of, tags_of
-from charter.feedback.rule_outcome import RuleError
-from charter.feedback.rules import applies, evaluate
+from charter.feedback.rules.constitution import prompt_of, tags_of
+from charter.feedback.rules.outcome import RuleError
+from charter.feedback.rules.rules import applies, evaluate
 from charter.types import Group
 
 

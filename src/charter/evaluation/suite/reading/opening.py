@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from charter.feedback.rule_text import sentences, straight
+from charter.feedback.rules.text import sentences, straight
 
 _HIDDEN = re.compile(
     r"\A\s*<(think|thinking|reasoning|scratchpad)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from charter.evaluation.change import Rate, rate_of
+from charter.evaluation.rates.change import Rate, rate_of
 from charter.evaluation.suite.measure.flip import held
 from charter.evaluation.suite.result import TestResult
 

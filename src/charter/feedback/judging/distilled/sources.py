@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from charter.constitution import Constitution
-from charter.feedback.constitution import JUDGE as RULE_JUDGE
-from charter.feedback.constitution import ConstitutionFeedback
 from charter.feedback.judging.distilled.rows import EXAMPLES, JUDGE, RULES, Found, Item, Labelled, Preferred
+from charter.feedback.rules.constitution import JUDGE as RULE_JUDGE
+from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.types import Group, Judgement, PairTarget, SampleTarget
 
 
@@ -47,7 +47,7 @@ def from_rules(constitution: Constitution, groups: Sequence[Group]) -> Found:
 
     Raises:
         ConstitutionError: a callable of the rules cannot be loaded.
-        DataError: see :meth:`charter.feedback.constitution.ConstitutionFeedback.judge`.
+        DataError: see :meth:`charter.feedback.rules.constitution.ConstitutionFeedback.judge`.
     """
     found, known = Found(), judgeable(constitution)
     for group, said in zip(groups, ConstitutionFeedback(constitution).judge(groups), strict=True):

@@ -1,0 +1,1 @@
+"""What shows a harmed model: KL, fluency, repetition, drift; and when to stop for it."""

@@ -1,0 +1,1 @@
+"""Proxy against truth: curves, a fitted law, and held-out reward while a run goes on."""

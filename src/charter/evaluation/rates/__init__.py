@@ -1,0 +1,1 @@
+"""How far a model adheres: rates with intervals, levels, gates, changes, and what may be claimed of them."""

@@ -1,0 +1,1 @@
+"""What alignment changed, token by token."""
