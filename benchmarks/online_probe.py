@@ -25,7 +25,8 @@ from charter.rundir import write_json
 QUESTIONS, GENERATIONS, TOKENS, RIGHT, WANTED = 20, 2, 24, 0.99, 2
 """Questions of a candidate, answers to each, most tokens, the score of a right answer, tasks wanted."""
 
-INSTRUCTIONS = ("none", "answer")
+ASKED = ("", "instruction=answer", "shots=6")
+"""How: as it stands, with an instruction on the form, after solved examples."""
 
 
 def probe(model: str, held_out: int, tasks: Sequence[str] = EASY, file: Path = TASKS) -> list[dict[str, Any]]:
@@ -38,7 +39,7 @@ def probe(model: str, held_out: int, tasks: Sequence[str] = EASY, file: Path = T
     rows: list[dict[str, Any]] = []
     print(f"{'right':>6} {'score':>6} {'tokens':>6} {'cut':>5}  task")
     with closing(open_rewards(["reasoning-gym"])) as rewards:
-        for spec in (spec_of(task, instruction) for task in tasks for instruction in INSTRUCTIONS):
+        for spec in (spec_of(task, asked) for task in tasks for asked in ASKED):
             try:
                 held_out_tasks(spec, held_out)
                 questions = tuple(held_out_tasks(spec, QUESTIONS, PROBE_SEED))

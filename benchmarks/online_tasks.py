@@ -35,10 +35,10 @@ EASY: tuple[str, ...] = (
 of two answers: always saying the same would be right half of the time."""
 
 
-def spec_of(task: str, instruction: str) -> str:
-    """The spec of a candidate with one of the instructions, without its size and seed."""
+def spec_of(task: str, asked: str) -> str:
+    """The spec of a candidate, asked in one of the ways, without its size and seed."""
     spec = f"{SCHEME}{task}"
-    return spec if instruction == "none" else f"{spec}{'&' if '?' in spec else '?'}instruction={instruction}"
+    return f"{spec}{'&' if '?' in spec else '?'}{asked}" if asked else spec
 
 
 def family(spec: str) -> str:

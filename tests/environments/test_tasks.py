@@ -49,6 +49,51 @@ def test_the_scorer_makes_the_task_again_with_its_options() -> None:
 
 
 @needs_it
+@pytest.mark.parametrize("instruction", ["none", "answer"])
+def test_solved_examples_come_first_and_are_the_same_for_every_seed(instruction: str) -> None:
+    spec = f"reasoning-gym:chain_sum?size=4&seed=3&shots=2&instruction={instruction}"
+    one, *_ = reasoning_gym_prompts(spec)
+    other, *_ = reasoning_gym_prompts(spec.replace("seed=3", "seed=90"))
+    turns = one.samples[0].context.content
+    assert [turn.role for turn in turns] == ["user", "assistant"] * 2 + ["user"]
+    assert turns[:-1] == other.samples[0].context.content[:-1] and turns != other.samples[0].context.content
+    plain = reasoning_gym_prompts(f"reasoning-gym:chain_sum?size=4&seed=3&instruction={instruction}")[0]
+    assert turns[-1:] == plain.samples[0].context.content
+    assert one.meta == plain.meta
+    said = turns[1].content
+    assert isinstance(said, str) and said.startswith("<answer>") is (instruction == "answer")
+    from charter.environments.tasks import EXAMPLES_SEED
+
+    examples = reasoning_gym_prompts(f"reasoning-gym:chain_sum?size=2&seed={EXAMPLES_SEED}")
+    assert score(said, examples[0].meta["reasoning_gym"]) == 1.0
+
+
+@needs_it
+def test_a_task_that_is_shown_solved_is_not_asked() -> None:
+    family = "reasoning-gym:gcd?min_value=1&max_value=4&min_numbers=2&max_numbers=2"
+    loaded = load_prompts(f"{family}&size=60&shots=3")
+    shown = {turn.content for turn in loaded.groups[0].samples[0].context.content[:-1]}
+    asked = [group.samples[0].context.content[-1].content for group in loaded.groups]
+    assert asked and not shown & set(asked)
+    assert loaded.counts == {"tasks made": 60, "shown as solved examples": 60 - len(asked)}
+    assert len(asked) < 60
+
+
+@needs_it
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("chain_sum?shots=-1", "shots is a whole number"),
+        ("chain_sum?shots=2&instruction=think", "no thoughts to show"),
+        ("gcd?min_value=1&max_value=2&min_numbers=2&max_numbers=2&shots=9", r"only \d different questions"),
+    ],
+)
+def test_examples_that_cannot_be(options: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        reasoning_gym_prompts(f"reasoning-gym:{options}")
+
+
+@needs_it
 def test_an_instruction_is_said_after_the_question() -> None:
     plain, told = (
         reasoning_gym_prompts(f"reasoning-gym:spell_backward?size=1&instruction={name}")[0]

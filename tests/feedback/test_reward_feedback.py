@@ -111,6 +111,16 @@ def test_models_of_other_dimensions_are_refused() -> None:
         RewardFeedback([reward_model(), reward_model(1, ("a", "b"))])
 
 
+def test_large_groups_give_some_of_their_answers_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charter.feedback.trained.reward.MEASURED_ANSWERS", 11)
+    some = measure_scale(reward_model(), groups(5), "test", seed=1)
+    assert some.samples == 10  # of 15: two of each
+    assert some == measure_scale(reward_model(), groups(5), "test", seed=1)
+    assert some != measure_scale(reward_model(), groups(5), "test", seed=2)
+    monkeypatch.setattr("charter.feedback.trained.reward.MEASURED_ANSWERS", 15)
+    assert measure_scale(reward_model(), groups(5), "test", seed=1).samples == 15
+
+
 def test_the_scale_is_measured_on_a_part_of_much_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charter.feedback.trained.reward.MEASURED_GROUPS", 2)
     first = measure_scale(reward_model(), groups(5), "test", seed=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -33,8 +33,12 @@ INSTRUCTIONS: Mapping[str, str] = {
 }
 """What may be said after a question, by the option ``instruction``."""
 
+EXAMPLES_SEED = 1_000_003
+"""Solved examples are of this seed, whatever the tasks' own: trained and held-out prompts show the same."""
+
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _DEFAULTS: Mapping[str, Any] = {"size": 500, "seed": 0}
+_OURS = ("instruction", "shots")
 
 
 def is_task_spec(source: Any) -> bool:
@@ -54,7 +58,9 @@ def load_prompts(source: Any, **options: Any) -> LoadedData:
     if not is_task_spec(source):
         return load_groups(source, "prompts", **options)
     groups = tuple(reasoning_gym_prompts(source))
-    return LoadedData(groups, {"tasks made": len(groups)}, "prompts", source)
+    asked = _parsed(source).options["size"]
+    counts = {"tasks made": asked, "shown as solved examples": asked - len(groups)}
+    return LoadedData(groups, {what: n for what, n in counts.items() if n}, "prompts", source)
 
 
 def reasoning_gym_prompts(spec: str) -> list[Group]:
@@ -62,17 +68,23 @@ def reasoning_gym_prompts(spec: str) -> list[Group]:
 
     ``meta`` holds ``reasoning_gym`` (dataset, options and index, for the scorer), ``answer`` (one right
     answer) and ``entry`` (the whole task as JSON). Beside the task family's own options there are
-    ``size`` (500), ``seed`` (0) and ``instruction`` (see :data:`INSTRUCTIONS`).
+    ``size`` (500), ``seed`` (0), ``instruction`` (see :data:`INSTRUCTIONS`) and ``shots`` (0): so many solved
+    tasks of the family are shown before the question, as turns. They are the same for every prompt and seed;
+    a task that is one of them is left out.
 
     Raises:
         ConfigError: no such tasks, an unknown option, or a value the family refuses.
         EnvironmentFault: reasoning-gym is not installed.
     """
-    name, options, instruction = _parsed(spec)
-    dataset = _dataset(name, options, spec)
+    asked = _parsed(spec)
+    dataset = _dataset(asked.name, asked.options, spec)
+    shown = _examples(asked, spec)
+    taken = {message.content for message in shown}
+    made = ((index, dataset[index]) for index in range(len(dataset)))
     return [
-        _group(spec, name, options, index, dataset[index], INSTRUCTIONS[instruction])
-        for index in range(len(dataset))
+        _group(spec, asked, index, entry, shown)
+        for index, entry in made
+        if asked.question(entry) not in taken
     ]
 
 
@@ -102,7 +114,22 @@ def answer_in(completion: str) -> str:
     return (tagged[-1] if tagged else completion.rpartition("</think>")[2]).strip()
 
 
-def _parsed(spec: str) -> tuple[str, dict[str, Any], str]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a spec says: the family, its options with size and seed, and what Charter adds."""
+
+    name: str
+    options: dict[str, Any]
+    instruction: str
+    shots: int
+
+    def question(self, entry: Mapping[str, Any]) -> str:
+        """What the user says."""
+        said = INSTRUCTIONS[self.instruction]
+        return f"{entry['question']}\n\n{said}" if said else str(entry["question"])
+
+
+def _parsed(spec: str) -> _Asked:
     name, _, query = spec.removeprefix(SCHEME).partition("?")
     if not name:
         raise ConfigError(
@@ -124,12 +151,48 @@ def _parsed(spec: str) -> tuple[str, dict[str, Any], str]:
         raise ConfigError(
             f"unknown instruction {instruction!r}", where=spec, fix=did_you_mean(instruction, INSTRUCTIONS)
         )
-    for key, least in (("size", 1), ("seed", 0)):
+    options.setdefault("shots", 0)
+    for key, least in (("size", 1), ("seed", 0), ("shots", 0)):
         if type(options[key]) is not int or options[key] < least:
             raise ConfigError(
                 f"{key} is a whole number of at least {least}, not {options[key]!r}", where=spec
             )
-    return name, options, instruction
+    shots = options.pop("shots")
+    if shots and instruction == "think":
+        raise ConfigError(
+            "solved examples have no thoughts to show",
+            where=spec,
+            fix="leave out shots, or take instruction=answer",
+        )
+    return _Asked(name, options, instruction, shots)
+
+
+def _examples(asked: _Asked, spec: str) -> tuple[Message, ...]:
+    """Solved tasks as turns: no question twice."""
+    if not asked.shots:
+        return ()
+    drawn = {**asked.options, "seed": EXAMPLES_SEED, "size": 20 * asked.shots}
+    dataset = _dataset(asked.name, drawn, spec)
+    solved: dict[str, str] = {}
+    for index in range(len(dataset)):
+        entry = dataset[index]
+        if entry["answer"] is None:
+            raise ConfigError(
+                f"{asked.name} has no written answers to show", where=spec, fix="leave out shots"
+            )
+        answer = str(entry["answer"])
+        tagged = f"<answer>{answer}</answer>" if asked.instruction == "answer" else answer
+        solved.setdefault(asked.question(entry), tagged)
+        if len(solved) == asked.shots:
+            break
+    if len(solved) < asked.shots:
+        raise ConfigError(
+            f"{asked.name} has only {len(solved)} different questions with these options",
+            where=spec,
+            fix="show fewer, or widen the options",
+        )
+    turns = ((Message("user", question), Message("assistant", answer)) for question, answer in solved.items())
+    return tuple(message for turn in turns for message in turn)
 
 
 def _value(text: str) -> Any:
@@ -158,7 +221,7 @@ def _dataset(name: str, options: Mapping[str, Any], where: str) -> Any:
     for key in options:
         if key not in known:
             raise ConfigError(
-                f"{name} has no option {key!r}", where=where, fix=did_you_mean(key, [*known, "instruction"])
+                f"{name} has no option {key!r}", where=where, fix=did_you_mean(key, [*known, *_OURS])
             )
     # A range is written as a list, and kept as a tuple.
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
@@ -169,18 +232,24 @@ def _dataset(name: str, options: Mapping[str, Any], where: str) -> Any:
 
 
 def _group(
-    spec: str, name: str, options: Mapping[str, Any], index: int, entry: Mapping[str, Any], instruction: str
+    spec: str, asked: _Asked, index: int, entry: Mapping[str, Any], shown: tuple[Message, ...]
 ) -> Group:
-    question = str(entry["question"])
-    asked = f"{question}\n\n{instruction}" if instruction else question
-    task = {"dataset": name, "options": dict(options), "index": index, "question": entry["question"]}
+    task = {
+        "dataset": asked.name,
+        "options": dict(asked.options),
+        "index": index,
+        "question": entry["question"],
+    }
     meta = {
         TASK: task,
         "answer": None if entry["answer"] is None else str(entry["answer"]),
         "entry": json.dumps(entry, default=str, ensure_ascii=False),
-        "tags": (name,),
+        "tags": (asked.name,),
     }
-    sample = Sample(Context((Message("user", asked),)), Completion())
+    sample = Sample(Context((*shown, Message("user", asked.question(entry)))), Completion())
     return Group(
-        (sample,), id=f"{name}-{options['seed']}-{index}", source=f"{Path(spec).name}#{index}", meta=meta
+        (sample,),
+        id=f"{asked.name}-{asked.options['seed']}-{index}",
+        source=f"{Path(spec).name}#{index}",
+        meta=meta,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 import torch
@@ -20,10 +20,17 @@ from charter.models.ensemble import BEST_OF_N_COEF, COMBINE, Combine, combined
 from charter.models.policy import Policy
 from charter.models.reward import dimension_names, head_of
 from charter.models.reward_scale import RewardScale
+from charter.progress import progress
 from charter.types import Group, Judgement, PairTarget, SampleTarget
 
 MEASURED_GROUPS = 256
-"""Most groups whose answers a reward model is normalised on."""
+"""Most groups whose answers a reward model is normalised on ..."""
+
+MEASURED_ANSWERS = 1024
+"""... and most answers, as many of each group: they tell a mean to 3% of the deviation."""
+
+_AT_ONCE = 32
+"""Groups between two signs of progress."""
 
 
 def raw_rewards(policy: Policy, groups: Sequence[Group], tokens: int = TOKENS) -> list[Tensor]:
@@ -86,15 +93,33 @@ def measure_scale(
 
     Args:
         policy: the trained reward model.
-        groups: at most :data:`MEASURED_GROUPS` of them are used, drawn by ``seed``.
+        groups: at most :data:`MEASURED_GROUPS` of them are used, and of each about as many answers as make
+            :data:`MEASURED_ANSWERS` in all, drawn by ``seed``.
         data: what they are, in words.
         seed: see above.
         tokens: stream tokens computed at once.
     """
+    rng = random.Random(seed)
     if len(groups) > MEASURED_GROUPS:
-        groups = random.Random(seed).sample(list(groups), MEASURED_GROUPS)
-    found_BZ = torch.cat(raw_rewards(policy, groups, tokens))
+        groups = rng.sample(list(groups), MEASURED_GROUPS)
+    each = max(1, MEASURED_ANSWERS // max(1, len(groups)))
+    groups = [_some(group, each, rng) for group in groups]
+    found: list[Tensor] = []
+    with progress("normalise rewards", len(groups)) as advance:
+        for start in range(0, len(groups), _AT_ONCE):
+            part = groups[start : start + _AT_ONCE]
+            found += raw_rewards(policy, part, tokens)
+            advance(len(part))
+    found_BZ = torch.cat(found)
     return RewardScale.of(dimension_names(policy.model), found_BZ, data)
+
+
+def _some(group: Group, most: int, rng: random.Random) -> Group:
+    """The group with at most so many of its samples, and without judgements, which name samples by place."""
+    if len(group.samples) <= most:
+        return group
+    chosen = sorted(rng.sample(range(len(group.samples)), most))
+    return replace(group, samples=tuple(group.samples[i] for i in chosen), judgements=())
 
 
 @dataclass(frozen=True)
