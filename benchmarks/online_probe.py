@@ -10,7 +10,7 @@ from typing import Any
 
 from online_measure import scored
 from online_plan import TASKS
-from online_tasks import EASY, PROBE_SEED, choose, family, held_out_tasks, spec_of
+from online_tasks import EASY, LUCK, PROBE_SEED, choose, family, held_out_tasks, same_answer, spec_of
 
 import charter
 from charter.data.formats import LoadedData
@@ -37,11 +37,12 @@ def probe(model: str, held_out: int, tasks: Sequence[str] = EASY, file: Path = T
     policy = charter.load(model)
     engine = LocalEngine(policy.model, policy.tokenizer, compute_dtype=policy.compute_dtype)
     rows: list[dict[str, Any]] = []
-    print(f"{'right':>6} {'score':>6} {'tokens':>6} {'cut':>5}  task")
+    print(f"{'right':>6} {'score':>6} {'luck':>5} {'tokens':>6} {'cut':>5}  task")
     with closing(open_rewards(["reasoning-gym"])) as rewards:
         for spec in (spec_of(task, asked) for task in tasks for asked in ASKED):
             try:
                 held_out_tasks(spec, held_out)
+                luck = same_answer(spec)
                 questions = tuple(held_out_tasks(spec, QUESTIONS, PROBE_SEED))
                 asked = prepare(LoadedData(questions, {}, "prompts", spec), policy.template).groups
             except (CharterError, ValueError) as fault:
@@ -59,16 +60,15 @@ def probe(model: str, held_out: int, tasks: Sequence[str] = EASY, file: Path = T
                 "spec": spec,
                 "right": statistics.fmean(v >= RIGHT for v in known),
                 "score": statistics.fmean(known),
+                "luck": luck,
                 "missing": len(values) - len(known),
                 "tokens": statistics.fmean(len(c.token_ids) for c in said),
                 "cut": statistics.fmean(c.finish_reason == "length" for c in said),
             }
             rows.append(row)
-            print(
-                f"{row['right']:6.0%} {row['score']:6.2f} {row['tokens']:6.1f} {row['cut']:5.0%}  {spec}",
-                flush=True,
-            )
-    chosen = choose([(row["spec"], row["right"]) for row in rows])
+            rates = f"{row['right']:6.0%} {row['score']:6.2f} {row['luck']:5.0%}"
+            print(f"{rates} {row['tokens']:6.1f} {row['cut']:5.0%}  {spec}", flush=True)
+    chosen = choose([(row["spec"], row["right"]) for row in rows if row["luck"] <= LUCK])
     write_json(
         file,
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from charter.environments.tasks import SCHEME, reasoning_gym_prompts
@@ -31,8 +32,10 @@ EASY: tuple[str, ...] = (
     "fraction_simplification?max_value=40&max_factor=5&styles=[\"plain\"]",
     "decimal_chain_sum?min_terms=2&max_terms=2&max_digits=1&max_decimal_places=1",
 )  # fmt: skip
-"""Candidates of ``--probe``: easy options, enough different questions to hold some out. None asks for one
-of two answers: always saying the same would be right half of the time."""
+"""Candidates of ``--probe``: easy options, enough different questions to hold some out."""
+
+LUCK = 0.2
+"""Most that always saying the same may be right: a task above it would be learnt without being understood."""
 
 
 def spec_of(task: str, asked: str) -> str:
@@ -67,6 +70,12 @@ def held_out_tasks(spec: str, count: int, seed: int = HELD_OUT_SEED) -> list[Gro
     if len(found) < count:
         raise ValueError(f"{spec}: only {len(found)} questions are not trained on, wanted {count}")
     return found[:count]
+
+
+def same_answer(spec: str) -> float:
+    """How often the most frequent answer is right, over the tasks that are trained on."""
+    answers = Counter(str(group.meta["answer"]) for group in reasoning_gym_prompts(training_spec(spec)))
+    return max(answers.values()) / answers.total()
 
 
 def choose(rates: Sequence[tuple[str, float]], low: float = 0.1, high: float = 0.6) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+from charter.interrupt import StopRequest, graceful
 
 Process = subprocess.Popen[bytes]
 
@@ -41,12 +44,34 @@ def run_missing(
         start: a process that runs the cells of these names.
         workers: processes at once; with more than one each takes four cells.
         limit: start no further cell after so many seconds.
+
+    Raises:
+        SystemExit: the person asked to stop; the cells that run were asked to stop too, and ended.
     """
+    running: list[tuple[Process, list[AnyCell]]] = []
+    with graceful() as asked:
+        try:
+            _run(missing, cache, start, running, asked, workers, limit)
+        finally:
+            _end([process for process, _ in running])
+    if asked.requested:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        raise SystemExit(128 + (asked.signum or signal.SIGINT))
+
+
+def _run(
+    missing: Sequence[AnyCell],
+    cache: Path,
+    start: Callable[[Sequence[str]], Process],
+    running: list[tuple[Process, list[AnyCell]]],
+    asked: StopRequest,
+    workers: int,
+    limit: float | None,
+) -> None:
     began = time.monotonic()
     queue = _portions(missing, 1 if workers == 1 else 4)
-    running: list[tuple[Process, list[AnyCell]]] = []
     done, total, stop = 0, len(missing), False
-    while running or not stop:
+    while (running or not stop) and not asked.requested:
         while not stop and len(running) < workers:
             portion = next(queue, None)
             over = limit is not None and time.monotonic() - began > limit
@@ -68,6 +93,19 @@ def run_missing(
         time.sleep(0.2)
 
 
+def _end(processes: Sequence[Process]) -> None:
+    """Ask them once to save and stop, and wait until they have; asked again, wait no longer."""
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    try:
+        for process in processes:
+            process.wait()
+    except KeyboardInterrupt:
+        for process in processes:
+            process.kill()
+        raise
+
+
 def start_worker(script: str, names: Sequence[str], cache: Path, options: Mapping[str, Any]) -> Process:
     """``script --worker NAMES``, what it prints going to a log in the cache; None is not passed on."""
     (cache / "logs").mkdir(parents=True, exist_ok=True)
@@ -75,7 +113,10 @@ def start_worker(script: str, names: Sequence[str], cache: Path, options: Mappin
     given = [f"--{key.replace('_', '-')}={value}" for key, value in options.items() if value is not None]
     with log.open("wb") as out:
         return subprocess.Popen(
-            [sys.executable, script, *given, "--worker", *names], stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, script, *given, "--worker", *names],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the study, which passes it on once
         )
 
 

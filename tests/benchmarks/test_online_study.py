@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -329,7 +331,7 @@ def test_held_out_questions_are_not_trained_on(code):
     pytest.importorskip("reasoning_gym")
     from charter.environments.tasks import reasoning_gym_prompts
 
-    spec = code.tasks.spec_of("chain_sum?min_terms=2&max_terms=2&min_digits=1&max_digits=2", "answer")
+    spec = code.tasks.spec_of("chain_sum?min_terms=2&max_terms=2&min_digits=1&max_digits=2", "shots=2")
     trained = reasoning_gym_prompts(code.tasks.training_spec(spec))
     held = code.tasks.held_out_tasks(spec, 64)
     questions = [group.meta["reasoning_gym"]["question"] for group in held]
@@ -337,6 +339,12 @@ def test_held_out_questions_are_not_trained_on(code):
     assert not {group.meta["reasoning_gym"]["question"] for group in trained} & set(questions)
     with pytest.raises(ValueError, match="not trained on"):
         code.tasks.held_out_tasks(spec, 5000)
+
+
+def test_a_task_with_one_frequent_answer_is_found_out(code):
+    pytest.importorskip("reasoning_gym")
+    assert code.tasks.same_answer("reasoning-gym:gcd?min_value=1&max_value=60") > code.tasks.LUCK
+    assert code.tasks.same_answer("reasoning-gym:spell_backward?min_word_len=3&max_word_len=4") < 0.05
 
 
 def test_two_kinds_of_tasks_are_chosen_from_the_band(code):
@@ -374,6 +382,37 @@ def test_the_runner_runs_what_is_missing_and_names_what_failed(code, tmp_path, c
     code.runner.run_missing(cells, tmp_path, start)
     said = capsys.readouterr()
     assert (tmp_path / "good.json").exists() and "failed: bad" in said.err and "1/2" in said.out
+
+
+def test_a_stopped_study_asks_its_worker_to_save_and_starts_no_other(tmp_path):
+    worker = (
+        "import pathlib, signal, sys, time\n"
+        "here = pathlib.Path(sys.argv[1])\n"
+        "signal.signal(signal.SIGINT, lambda *_: ((here / 'saved').touch(), sys.exit(130)))\n"
+        "(here / 'began').touch()\n"
+        "time.sleep(60)\n"
+    )
+    study = (
+        "import pathlib, subprocess, sys, types\n"
+        f"sys.path.insert(0, {str(BENCHMARKS)!r})\n"
+        "import study_runner\n"
+        "here = pathlib.Path(sys.argv[1])\n"
+        "cells = [types.SimpleNamespace(name=n, file=lambda c: c / 'never') for n in 'ab']\n"
+        "def start(names):\n"
+        "    (here / f'cell {names[0]}').touch()\n"
+        f"    said = [sys.executable, '-S', '-c', {worker!r}, str(here)]\n"
+        "    return subprocess.Popen(said, start_new_session=True)\n"
+        "study_runner.run_missing(cells, here, start)\n"
+    )
+    running = subprocess.Popen([sys.executable, "-c", study, str(tmp_path)], stderr=subprocess.PIPE)
+    for _ in range(600):
+        if (tmp_path / "began").exists():
+            break
+        time.sleep(0.05)
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 143 and b"run the same command again" in said
+    assert (tmp_path / "saved").exists() and not (tmp_path / "cell b").exists()
 
 
 def test_ticks_are_even_and_few(code):
