@@ -50,6 +50,20 @@ def test_lines_with_an_estimate_where_there_is_no_terminal(
     assert captured.out == ""
 
 
+def test_the_first_of_many_say_nothing_of_the_time_left(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress("sample", 1200) as advance:
+        clock.now += 30
+        advance(2)
+        clock.now += 30
+        advance(298)
+    assert capsys.readouterr().err.splitlines() == [
+        "sample: 2/1200  30 s",
+        "sample: 300/1200  60 s, about 180 s left",
+    ]
+
+
 def test_what_was_done_before_does_not_make_it_look_fast(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,10 @@ from rich.progress import (
 
 _PLAIN_EVERY_S = 15.0
 
+_TELLING = 0.02
+"""Share of the work that says how long the rest will take: of answers that are decoded together, the first to
+end say nothing."""
+
 Advance = Callable[..., None]
 """``advance(n=1, note="")``: n more units are done; ``note`` is shown behind the bar."""
 
@@ -73,13 +77,11 @@ def _plain(label: str, total: int, done: int) -> Advance:
             return
         last = moment
         elapsed = moment - start
-        left = elapsed / max(count - first, 1) * (total - count)
+        left = ""
+        if count - first > _TELLING * (total - first):
+            left = f", about {elapsed / (count - first) * (total - count):.0f} s left"
         tail = f"  {note}" if note else ""
-        print(
-            f"{label}: {count}/{total}  {elapsed:.0f} s, about {left:.0f} s left{tail}",
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"{label}: {count}/{total}  {elapsed:.0f} s{left}{tail}", file=sys.stderr, flush=True)
 
     return advance
 
