@@ -35,6 +35,13 @@ TASK = "reasoning-gym:chain_sum?min_terms=3&max_terms=3&min_digits=1&max_digits=
 HELD_OUT = 100_000
 """Its seed: task i of a seed is task i - 1 of the next one, so seeds must lie far apart."""
 ASKED = "Work it out in steps, one on each line. The last line is the result alone."
+WORKED = (
+    ("2 + 9 - 4", "2 + 9 = 11\n11 - 4 = 7\n7"),
+    ("8 - 3 + 6", "8 - 3 = 5\n5 + 6 = 11\n11"),
+    ("4 - 9 + 2", "4 - 9 = -5\n-5 + 2 = -3\n-3"),
+    ("1 + 5 + 7", "1 + 5 = 6\n6 + 7 = 13\n13"),
+)
+"""Shown solved before each problem: without them a small model writes no steps at all."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +55,31 @@ class Settings:
     continuations: int = 4
     heldout: int = 60
     n: int = 16
-    max_completion_length: int = 48
+    max_completion_length: int = 32
+    temperature: float = 0.7
     max_steps: int = 60
     bf16: bool = True
 
 
 def problems(count: int, seed: int) -> tuple[Group, ...]:
-    """Sums, asked for in steps."""
+    """Sums, asked for in steps, after some that are worked out."""
     loaded: LoadedData = load_prompts(f"{TASK}&size={count}&seed={seed}")
-    return tuple(_asked(group) for group in loaded.groups)
+    shown = tuple(
+        message
+        for problem, steps in WORKED
+        for message in (Message("user", _question(f"{problem} =")), Message("assistant", steps))
+    )
+    return tuple(_asked(group, shown) for group in loaded.groups)
 
 
-def _asked(group: Group) -> Group:
+def _asked(group: Group, shown: tuple[Message, ...]) -> Group:
     sample = group.samples[0]
-    asked = Message("user", f"{sample.context.text}\n{ASKED}")
-    return replace(group, samples=(replace(sample, context=replace(sample.context, content=(asked,))),))
+    turns = (*shown, Message("user", _question(sample.context.text.rpartition(": ")[2])))
+    return replace(group, samples=(replace(sample, context=replace(sample.context, content=turns)),))
+
+
+def _question(problem: str) -> str:
+    return f"{problem}\n{ASKED}"
 
 
 def result_of(text: str) -> str | None:
@@ -79,7 +96,12 @@ def is_right(text: str, group: Group) -> bool:
 def sampled(policy: Any, groups: Sequence[Group], n: int, settings: Settings) -> list[Group]:
     """``n`` solutions of each problem, which keep what is known of it."""
     found = charter.sample(
-        policy, groups, num_generations=n, max_completion_length=settings.max_completion_length, seed=1
+        policy,
+        groups,
+        num_generations=n,
+        temperature=settings.temperature,
+        max_completion_length=settings.max_completion_length,
+        seed=1,
     )
     return [replace(made, meta=group.meta, id=group.id) for made, group in zip(found, groups, strict=True)]
 
@@ -107,7 +129,9 @@ def run(settings: Settings) -> dict[str, float]:
         policy.template,
         is_right,
         n=settings.continuations,
-        sampling=Sampling(max_completion_length=settings.max_completion_length, seed=2),
+        sampling=Sampling(
+            temperature=settings.temperature, max_completion_length=settings.max_completion_length, seed=2
+        ),
     )
     rows = settings.output_dir / "steps.jsonl"
     solutions = sampled(policy, train, settings.solutions, settings)
