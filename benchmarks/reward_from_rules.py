@@ -28,12 +28,14 @@ from study_cell import RECIPES, Reward
 from study_parts import Row, sampled
 
 import charter
+from charter.constitutions import shipped
 from charter.feedback.trained.reward import rewards, scale_of
 from charter.records import read_groups, write_groups
-from charter.rundir import read_json
+from charter.rundir import read_json, read_jsonl, write_jsonl
 from charter.stats import wilson
 from charter.types import Group, Judgement, PairTarget
 
+QUICKSTART = RECIPES / "quickstart"
 RESULT = ROOT / "benchmarks" / "results" / "reward_from_rules.json"
 Pair = tuple[int, int, int]
 """Group, better sample, worse sample."""
@@ -44,8 +46,9 @@ def main() -> int:
     args = _arguments()
     began = time.monotonic()
     policy = charter.load(args.start or args.model)
-    taught = _told_apart(_samples(policy, args, "train.jsonl", args.generations, seed=0))
-    held = _told_apart(_samples(policy, args, "heldout.jsonl", 4, seed=1))
+    asked = QUICKSTART / "train.jsonl" if args.prompts == "quickstart" else _test_prompts(args)
+    taught = _told_apart(_samples(policy, args, asked, args.generations, seed=0))
+    held = _told_apart(_samples(policy, args, QUICKSTART / "heldout.jsonl", 4, seed=1))
     data = Path(args.output_dir) / "data.jsonl"
     data.parent.mkdir(parents=True, exist_ok=True)
     write_groups(data, _rated(taught) if args.algorithm == "regression" else _compared(taught))
@@ -122,13 +125,32 @@ def accuracy(pairs: Sequence[Pair], values: Sequence[Sequence[float]]) -> float:
     return right / len(pairs)
 
 
-def _samples(policy: Any, args: argparse.Namespace, name: str, n: int, seed: int) -> list[Group]:
-    """``n`` answers to every prompt of a file, sampled once and kept."""
-    kept = Path(args.output_dir) / f"{Path(name).stem}-{n}x{args.tokens}.jsonl"
+def _samples(policy: Any, args: argparse.Namespace, prompts: Path, n: int, seed: int) -> list[Group]:
+    """``n`` answers of the model that is not trained yet to every prompt of a file, sampled once and kept."""
+    kept = Path(args.output_dir) / f"{prompts.stem}-{n}x{args.tokens}.jsonl"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        write_groups(kept, sampled(policy, RECIPES / "quickstart" / name, n, args.tokens, seed))
+        writer = charter.load(args.model) if args.start else policy
+        write_groups(kept, sampled(writer, prompts, n, args.tokens, seed))
     return read_groups(kept)
+
+
+def _test_prompts(args: argparse.Namespace) -> Path:
+    """A file with the prompts of the shipped constitutions' tests, but for those that are held out."""
+    held = {row["prompt"][-1]["content"] for row in read_jsonl(QUICKSTART / "heldout.jsonl")}
+    rows: dict[str, dict[str, Any]] = {}
+    for name in shipped():
+        for principle in charter.Constitution.load(name).active:
+            for test in principle.tests:
+                prompt = getattr(test.config, "prompt", None)
+                alone = prompt and not test.config.system and not test.config.conversation
+                if alone and prompt not in held:
+                    turns = [{"role": "user", "content": prompt}]
+                    rows.setdefault(prompt, {"prompt": turns, "tags": list(test.config.tags)})
+    file = Path(args.output_dir) / "tests.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_jsonl(file, rows.values())
+    return file
 
 
 def _scores(groups: Sequence[Group]) -> list[list[float]]:
@@ -179,6 +201,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--algorithm", choices=("kwise", "regression"), default="kwise")
+    parser.add_argument("--prompts", choices=("quickstart", "tests"), default="quickstart")
     parser.add_argument("--start", help="a reward model trained here before, to teach further")
     parser.add_argument("--generations", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=48)
