@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from charter.stats.intervals import z_of
 from charter.stats.judge_rate import JudgeErrors, corrected_rate, score_z
 from charter.stats.power import Decision
-
-SEARCH_LIMIT = 1_000_000
-"""Beyond this many the honest answer is that the rate is too close to the bound to tell."""
+from charter.stats.search import SEARCH_LIMIT, smallest
 
 LABEL_COST = 10.0
 """A person's label costs about as much as this many judged answers."""
@@ -81,8 +79,8 @@ def plan_gate(
     def decided(answers: float, labels: float) -> bool:
         return _decided(passed, n, errors, bound, level, answers, labels, side)
 
-    alone = _first(lambda more: decided(more, 0))
-    labels = _first(lambda more: decided(0, more))
+    alone = smallest(lambda more: decided(more, 0))
+    labels = smallest(lambda more: decided(0, more))
     both = _cheapest(decided, label_cost, None if labels is None else (0, labels))
     why = "" if both else f"more than {SEARCH_LIMIT:,} answers and labels would be needed"
     return Plan(decision, alone, labels, both, why)
@@ -121,20 +119,6 @@ def _grown(errors: JudgeErrors, by: float) -> JudgeErrors:
     )
 
 
-def _first(decided: Callable[[int], bool], limit: int = SEARCH_LIMIT) -> int | None:
-    """Smallest number that decides: doubled until it does, then bisected."""
-    high = 1
-    while not decided(high):
-        high *= 2
-        if high > limit:
-            return None
-    low = high // 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if decided(middle) else (middle, high)
-    return high
-
-
 def _cheapest(
     decided: Callable[[float, float], bool], label_cost: float, best: tuple[int, int] | None
 ) -> tuple[int, int] | None:
@@ -144,7 +128,7 @@ def _cheapest(
         # Enough labels alone cost more than the best so far: nothing further can be cheaper.
         if best is not None and labels * label_cost >= best[0] + best[1] * label_cost:
             return best
-        found = 0 if decided(0, labels) else _first(lambda more, now=labels: decided(more, now))  # type: ignore[misc]
+        found = 0 if decided(0, labels) else smallest(lambda more, now=labels: decided(more, now))  # type: ignore[misc]
         if found is not None and (
             best is None or found + labels * label_cost < best[0] + best[1] * label_cost
         ):

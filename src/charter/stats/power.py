@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from statistics import NormalDist
 from typing import Literal
 
 from charter.stats.intervals import wilson, z_of
 from charter.stats.paired import mcnemar_exact
+from charter.stats.search import smallest
 
 Decision = Literal["pass", "fail", "undecided"]
-
-SEARCH_LIMIT = 1_000_000
-"""Beyond this many prompts the honest answer is that the rates are too close to tell."""
 
 
 POWER = 0.8
@@ -72,8 +69,7 @@ def more_pairs_to_decide(n10: int, n01: int, n: int, alpha: float = 0.05) -> int
 
     if mcnemar_exact(n10, n01) < alpha:
         return 0
-    total = _first(decided, n)
-    return None if total is None else total - n
+    return smallest(lambda more: decided(n + more))
 
 
 def gate_decision(k: int, n: int, bound: float, level: float = 0.95) -> Decision:
@@ -103,19 +99,4 @@ def more_prompts_for_gate(k: int, n: int, bound: float, level: float = 0.95) -> 
         wanted = "pass" if passing else "fail"
         return gate_decision(min(likely, total), total, bound, level) == wanted
 
-    total = _first(decided, n)
-    return None if total is None else total - n
-
-
-def _first(decided: Callable[[int], bool], n: int) -> int | None:
-    """Smallest total above ``n`` that decides: doubled until it does, then bisected."""
-    high = n + 1
-    while not decided(high):
-        high = n + 2 * (high - n)
-        if high - n > SEARCH_LIMIT:
-            return None
-    low = n + (high - n) // 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if decided(middle) else (middle, high)
-    return high
+    return smallest(lambda more: decided(n + more))

@@ -17,9 +17,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from charter.stats.intervals import Interval, wilson, z_of
-from charter.stats.judge_plan import LABEL_COST, SEARCH_LIMIT, Plan
+from charter.stats.judge_plan import LABEL_COST, Plan
 from charter.stats.judge_rate import JudgeErrors
 from charter.stats.power import Decision
+from charter.stats.search import SEARCH_LIMIT, smallest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,10 +114,10 @@ class Joint:
                 return self.estimate - by * (self.estimate - found.lo) >= bound
             return self.estimate + by * (found.hi - self.estimate) < bound
 
-        answers = _first(lambda more: decided(more, 0))
+        answers = smallest(lambda more: decided(more, 0))
         if not all_labels:
             return Plan(now, answers, None, None if answers is None else (answers, 0))
-        labels = _first(lambda more: decided(0, more))
+        labels = smallest(lambda more: decided(0, more))
         both = _cheapest(decided, answers, labels, label_cost)
         why = "" if both else f"more than {SEARCH_LIMIT:,} answers and labels would be needed"
         return Plan(now, answers, labels, both, why)
@@ -162,20 +163,6 @@ def _beta(rng: np.random.Generator, passed: float, n: float, by: float) -> NDArr
     return rng.beta(passed * by + 0.5, (n - passed) * by + 0.5, DRAWS)
 
 
-def _first(decided: _Decided, limit: int = SEARCH_LIMIT) -> int | None:
-    """Smallest number that decides: doubled until it does, then bisected."""
-    high = 1
-    while not decided(high):
-        high *= 2
-        if high > limit:
-            return None
-    low = high // 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if decided(middle) else (middle, high)
-    return high
-
-
 def _cheapest(
     decided: _Both, answers: int | None, labels: int | None, label_cost: float
 ) -> tuple[int, int] | None:
@@ -186,7 +173,7 @@ def _cheapest(
     while extra <= SEARCH_LIMIT:
         if best is not None and extra * label_cost >= best[0]:
             break
-        more = _first(lambda answers, now=extra: decided(answers, now))  # type: ignore[misc]
+        more = smallest(lambda answers, now=extra: decided(answers, now))  # type: ignore[misc]
         if more is not None:
             here = (_cost(more, extra, label_cost), more, extra)
             best = here if best is None else min(best, here)

@@ -15,9 +15,9 @@ from charter.feedback.rules.rules import applies
 from charter.stats import flips_needed, percent, wilson
 from charter.stats.judge_rate import JudgeErrors, corrected_rate
 from charter.stats.power import ODDS, planning_level
+from charter.stats.search import smallest
 from charter.types import Group
 
-SEARCH_LIMIT = 1_000_000
 _HALF = 0.5
 
 
@@ -181,16 +181,7 @@ def prompts_to_show(bound: float, rate: float, errors: JudgeErrors | None, level
             return wilson(rate * n, n, wanted).lo >= bound
         return corrected_rate(_passed(rate, n, errors), n, errors, wanted).interval.lo >= bound
 
-    high = 1
-    while not shown(high):
-        high *= 2
-        if high > SEARCH_LIMIT:
-            return None
-    low = high // 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if shown(middle) else (middle, high)
-    return high
+    return smallest(shown)
 
 
 def _passed(rate: float, n: int, errors: JudgeErrors) -> float:
