@@ -37,6 +37,7 @@ from charter.types import Group, Judgement, PairTarget
 
 QUICKSTART = RECIPES / "quickstart"
 RESULT = ROOT / "benchmarks" / "results" / "reward_from_rules.json"
+CHECK_SEED = 7
 Pair = tuple[int, int, int]
 """Group, better sample, worse sample."""
 
@@ -44,6 +45,8 @@ Pair = tuple[int, int, int]
 def main() -> int:
     """Sample, train, measure, write."""
     args = _arguments()
+    if args.check:
+        return _check(args)
     began = time.monotonic()
     policy = charter.load(args.start or args.model)
     asked = QUICKSTART / "train.jsonl" if args.prompts == "quickstart" else _test_prompts(args)
@@ -95,6 +98,18 @@ def main() -> int:
         peer="the accuracy the labels allow",
     )
     print(table(lines))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    """A model that was trained here on answers that no choice among models has seen: six a prompt."""
+    held = _told_apart(
+        _samples(charter.load(args.model), args, QUICKSTART / "heldout.jsonl", 6, seed=CHECK_SEED)
+    )
+    pairs = pairs_of(_scores(held))
+    right = accuracy(pairs, _learned(charter.load(args.check), held))
+    found = wilson(round(right * len(pairs)), len(pairs))
+    print(f"{right:.4f} [{found.lo:.4f}, {found.hi:.4f}] of {len(pairs)} pairs on {len(held)} prompts")
     return 0
 
 
@@ -203,6 +218,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--algorithm", choices=("kwise", "regression"), default="kwise")
     parser.add_argument("--prompts", choices=("quickstart", "tests"), default="quickstart")
     parser.add_argument("--start", help="a reward model trained here before, to teach further")
+    parser.add_argument("--check", help="only measure this reward model, on new answers; writes nothing")
     parser.add_argument("--generations", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--epochs", type=float, default=2.0)
