@@ -23,8 +23,19 @@ SPEC = ROOT / "tests" / "constitution" / "data"
 HELD_OUT = RECIPES / "quickstart" / "heldout.jsonl"
 CONSTITUTION = RECIPES / "quickstart.constitution.md"
 
-RUNS = {"rules-dpo": "quickstart.yaml", "constitutional-ai": "constitutional-ai.yaml"}
+RUNS = {
+    "rules-dpo": "quickstart.yaml",
+    "constitutional-ai": "constitutional-ai.yaml",
+    "self-critique": "constitutional-ai.yaml",
+}
 """Arms that are a recipe."""
+
+SELF = "self-critique"
+REVISED = ("constitutional-ai", SELF)
+"""Arms that train on revisions."""
+
+SELF_CRITIQUE = {"critic": None, "rounds": 2, "only_better": True, "max_critique_length": 96}
+"""What that arm revises by: the model is its own critic, and the rules only keep what they find better."""
 
 MAX_TOKENS = 128
 """Most tokens of a measured answer, in the recipes as well."""
@@ -89,7 +100,7 @@ def arm_of(name: str, folder: Path, model: str, judges: Sequence[str] = ()) -> A
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / "report.json"
     if name in RUNS:
-        recipe = recipe_for(RECIPES / RUNS[name], folder, model)
+        recipe = recipe_for(name, folder, model)
         return Arm((Command(("run", str(recipe), "--output-dir", str(folder)), report),))
     if name in ("prompted", "urial"):
         around = ("--system-prompt", str(CONSTITUTION)) if name == "prompted" else ("--in-context", "urial")
@@ -151,10 +162,20 @@ def evaluated(
     return Command(words, folder / "report.json", first=first)
 
 
-def recipe_for(recipe: Path, folder: Path, model: str) -> Path:
-    """The recipe itself where it is about that model, else a copy that is."""
-    values = yaml.safe_load(recipe.read_text("utf-8"))
-    if values["model"] == model:
+def values_of(name: str) -> Row:
+    """The recipe of an arm."""
+    values: Row = yaml.safe_load((RECIPES / RUNS[name]).read_text("utf-8"))
+    if name == SELF:
+        for stage in values["stages"]:
+            if "revise" in stage:
+                stage["revise"] |= SELF_CRITIQUE
+    return values
+
+
+def recipe_for(name: str, folder: Path, model: str) -> Path:
+    """The shipped recipe where it is the arm's and about that model, else a copy that is."""
+    recipe, values = RECIPES / RUNS[name], values_of(name)
+    if values["model"] == model and name != SELF:
         return recipe
     beside = Path(model).expanduser()
     values["model"] = str(beside.resolve()) if beside.exists() else model
@@ -162,7 +183,7 @@ def recipe_for(recipe: Path, folder: Path, model: str) -> Path:
     for stage in values["stages"]:
         for options in stage.values():
             options |= {key: str(recipe.parent / options[key]) for key in _FILES if key in options}
-    copy = folder / f"{recipe.stem}-of-another-model.yaml"
+    copy = folder / f"{name}.yaml"
     write_text(copy, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     return copy
 
@@ -213,7 +234,7 @@ def outcome_without_report(name: str, folder: Path) -> Row | None:
 
     Constitutional AI on a model whose revisions are never better than its answers has nothing to train on.
     """
-    if name != "constitutional-ai":
+    if name not in REVISED:
         return None
     made = revisions(folder)
     if made is None or made["counts"].get("rows") != 0:

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-from constitutional_arms import CONSTITUTION, HELD_OUT, MAX_TOKENS, RECIPES, RUNS, SPEC, TESTS_EACH
+from constitutional_arms import CONSTITUTION, HELD_OUT, MAX_TOKENS, RECIPES, RUNS, SPEC, TESTS_EACH, values_of
 
 from charter.constitution import Constitution, Principle
 from charter.constitution.exchange import ImportOptions, import_file
 from charter.engines.in_context import urial_prompt
 from charter.feedback.revising.prompts import wordings
+from charter.feedback.revising.rule_critic import RULES
 from charter.pipeline.recipe import train_options
 from charter.rundir import read_jsonl
 
@@ -71,7 +71,7 @@ def _line(name: str, one: Cost) -> str:
 def cost_of(name: str) -> Cost:
     """One arm."""
     if name in RUNS:
-        return _recipe(yaml.safe_load((RECIPES / RUNS[name]).read_text("utf-8"))["stages"])
+        return _recipe(values_of(name)["stages"])
     if name == "prompted":
         return _compared(_held_out(), _tokens(Constitution.load(CONSTITUTION).system_prompt()))
     if name == "urial":
@@ -143,14 +143,21 @@ def _recipe(stages: Sequence[dict[str, Any]]) -> Cost:
 
 
 def _revise(prompts: Sequence[str], options: dict[str, Any]) -> Cost:
-    """Answers, then critiques and revisions that each read what came before, worked examples first."""
-    answer, critique = options["max_completion_length"], options["max_critique_length"]
-    examples = sum(_tokens(turn.content) for turn in wordings().example_turns())
-    asked = _tokens(Constitution.load(CONSTITUTION).active[0].text) + _tokens(wordings()["revision"].text)
-    own = sum(map(_tokens, prompts))
+    """Answers, then critiques and revisions that each read what came before, worked examples first.
+
+    Rules criticise for nothing, and show no examples.
+    """
+    answer, own = options["max_completion_length"], sum(map(_tokens, prompts))
     total = Cost(len(prompts) * answer, own)
-    # A critique reads the answer and a request; a revision reads the critique and another request as well.
-    for written, read in ((critique, answer + asked), (answer, answer + critique + 2 * asked)):
+    if options["critic"] == RULES:
+        examples, texts = 0, [(answer, answer + _tokens(wordings()["mend"].text))]
+    else:
+        critique = options["max_critique_length"]
+        examples = sum(_tokens(turn.content) for turn in wordings().example_turns())
+        asked = _tokens(Constitution.load(CONSTITUTION).active[0].text) + _tokens(wordings()["revision"].text)
+        # A critique reads the answer and a request; a revision reads the critique and another request too.
+        texts = [(critique, answer + asked), (answer, answer + critique + 2 * asked)]
+    for written, read in texts:
         mine = own + len(prompts) * read
         forwards = min(len(prompts), -(-(mine + examples * len(prompts)) // PREFILL))
         for _ in range(options["rounds"]):

@@ -19,7 +19,8 @@ ALIGNED = {
     "prompted": "the constitution as system prompt",
     "urial": "URIAL: three examples and a preamble",
     "rules-dpo": "DPO on pairs made by the rules",
-    "constitutional-ai": "Constitutional AI: self-critique, kept by the rules, then SFT and DPO",
+    "constitutional-ai": "Constitutional AI, the rules as critic: revisions, then SFT and DPO",
+    "self-critique": "Constitutional AI, the model as its own critic, kept by the rules",
 }
 """Ways to align, measured on the same held-out prompts."""
 
@@ -43,7 +44,7 @@ def page(arms: Arms, missing: Mapping[str, str], said: str = "") -> str:
     aligned = {name: arms[name] for name in ALIGNED if name in arms}
     measured = {name: arm for name, arm in aligned.items() if arm["adherence"]}
     parts = [
-        f"""# One constitution, four ways
+        f"""# One constitution, five ways
 
 Made by `{COMMAND}`; numbers: `benchmarks/results/constitutional_study.json`.
 {_missing(missing)}""",
@@ -168,7 +169,7 @@ def _without(arms: Arms) -> str:
         for name, one in ended.items()
     ]
     lines += [
-        f"**Revisions that Constitutional AI trained on**: {arm['revisions']['line']}."
+        f"**Revisions that {name} trained on**: {arm['revisions']['line']}."
         for name, arm in arms.items()
         if arm["revisions"] and name not in ended
     ]

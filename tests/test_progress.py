@@ -87,6 +87,20 @@ def test_nothing_done_yet_divides_by_nothing(clock: Clock, capsys: pytest.Captur
     assert capsys.readouterr().err.startswith("reference: 0/5")
 
 
+def test_among_plain_lines_work_within_work_says_nothing(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress("revisions", 2) as advance:
+        for _ in range(2):
+            with progress("judge", 3) as inner:
+                inner(3)
+            advance()
+    with progress("train", 1) as advance:
+        advance()
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["revisions: 2/2  0 s, about 0 s left", "train: 1/1  0 s, about 0 s left"]
+
+
 def test_a_bar_on_a_terminal(terminal: io.StringIO) -> None:
     with progress("train", 4, done=1) as advance:
         advance(1, note="loss 0.25")

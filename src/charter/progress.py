@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import (
@@ -27,11 +28,15 @@ Advance = Callable[..., None]
 """``advance(n=1, note="")``: n more units are done; ``note`` is shown behind the bar."""
 
 console = Console(stderr=True)
+_within: ContextVar[bool] = ContextVar("within", default=False)
 
 
 @contextlib.contextmanager
 def progress(label: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     """Show that ``label`` takes ``total`` units, of which ``done`` were done earlier.
+
+    Work within other work has a second bar on a terminal. Among plain lines it says nothing: two
+    counts that take turns cannot be read.
 
     Yields:
         :data:`Advance`.
@@ -39,8 +44,13 @@ def progress(label: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     if console.is_terminal:
         with _bar(label, total, done) as advance:
             yield advance
-    else:
-        yield _plain(label, total, done)
+        return
+    inner = _within.get()
+    before = _within.set(True)
+    try:
+        yield _silent if inner else _plain(label, total, done)
+    finally:
+        _within.reset(before)
 
 
 @contextlib.contextmanager
@@ -63,6 +73,10 @@ def _bar(label: str, total: int, done: int) -> Iterator[Advance]:
                 bars.update(task, note=note)
 
         yield advance
+
+
+def _silent(n: int = 1, note: str = "") -> None:
+    pass
 
 
 def _plain(label: str, total: int, done: int) -> Advance:

@@ -48,6 +48,8 @@ class Planted:
         last = question.turns[-1].content
         if last.startswith("Look"):
             return "It has capitals."
+        if last.startswith("Please say that again"):
+            return question.turns[-2].content.lower()
         if last.startswith("Now"):
             before = question.turns[-4].content
             return f"{before} STILL" if "STUBBORN" in before else before.lower()
@@ -110,6 +112,23 @@ def test_only_what_the_rules_find_better(project: Path) -> None:
     assert [row["id"] for row in rows(project / "out" / "preference.jsonl")] == ["cats", "dogs"]
     assert "1 revisions that pass no more of the rules than the answer" in found.output
     assert not (project / "out" / "sft.jsonl").exists()
+
+
+def test_rules_as_the_critic(project: Path) -> None:
+    found = charter("--output-dir", "out", "--critic", "rules", "--to", "preference")
+    assert found.exit_code == 0, found.output
+    assert "3 revisions used" in found.output
+    pairs = rows(project / "out" / "preference.jsonl")
+    assert {row["criticised_by"] for row in pairs} == {"rules"}
+    assert pairs[0]["chosen"][0]["content"] == "about cats"
+    for option in ("--no-few-shot", "--max-critique-length=9", "--only-better"):
+        refused = charter("--output-dir", "no", "--critic", "rules", option)
+        name = option.replace("--no-", "--").split("=")[0]
+        assert f"{name} has no effect with --critic rules" in str(refused.exception)
+    (project / "c.constitution.md").write_text(CONSTITUTION.partition("```")[0], "utf-8")
+    refused = charter("--output-dir", "no", "--critic", "rules")
+    assert "the rules cannot criticise anything" in str(refused.exception)
+    assert not (project / "no").exists()
 
 
 def test_the_same_command_asks_nothing_twice(project: Path) -> None:

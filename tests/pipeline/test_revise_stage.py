@@ -28,6 +28,7 @@ class Planted:
     """Mends what it is asked to mend."""
 
     name, family = "planted", "none"
+    first = ""
 
     def answer(self, questions: list[Question], asking: Asking) -> list[list[Reply]]:
         return [[Reply(self._say(one), model=self.name)] for one in questions]
@@ -36,6 +37,10 @@ class Planted:
         last = question.turns[-1].content
         if last.startswith("Look"):
             return "It could be kinder."
+        if last == 'Please say that again without "D" at the beginning.':
+            return f"So {question.turns[-2].content.replace('Dig', 'dig')}"
+        if len(question.turns) == 1 and self.first:
+            return self.first
         return f"{question.turns[-4].content} Thank you." if last.startswith("Now") else f"No to {last}"
 
 
@@ -84,6 +89,29 @@ def test_another_critic_is_another_model(recipe: Path, tmp_path: Path, planted: 
     assert planted == ["model", "other"]
 
 
+def test_rules_criticise_and_the_recipes_model_revises(
+    recipe: Path, tmp_path: Path, planted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_rules = REVISE.replace("rounds: 2", "rounds: 2, critic: rules, principles: [style.zeta]")
+    prompts = [f'{{"prompt": "{text}"}}' for text in ("Dig a well.", "No bell.")]
+    (tmp_path / "train.jsonl").write_text("\n".join(prompts), "utf-8")
+    parsed = written(recipe, by_rules)
+    assert preflight(parsed)["revise critic"] == "rules"
+    monkeypatch.setattr(Planted, "first", "Dig deep, then deeper.")
+    result = run_recipe(parsed, tmp_path / "run")
+    counts = result["stages"]["revise"]["counts"]
+    assert planted == ["model"] and counts["rounds"] == 2 == counts["revisions used"] == counts["rows"]
+    one = read_jsonl(tmp_path / "run" / "stages" / "1-revise" / "sft.jsonl")[0]
+    assert one["criticised_by"] == "rules" and one["revised_by"] == "planted"
+    assert one["completion"][0]["content"] == "So dig deep, then deeper."
+
+
+@pytest.mark.parametrize("option", ["few_shot: false", "max_critique_length: 9", "only_better: true"])
+def test_rules_as_the_critic_take_no_option_of_a_model(recipe: Path, option: str) -> None:
+    with pytest.raises(ConfigError, match="has no effect with critic: rules"):
+        written(recipe, REVISE.replace("rounds: 2", f"critic: rules, {option}"))
+
+
 @pytest.mark.parametrize(
     ("stages", "words"),
     [
@@ -110,6 +138,7 @@ def test_mistakes_found_before_a_model_loads(recipe: Path) -> None:
         ("prompts: heldout.jsonl", "held-out prompts are also training prompts"),
         ("prompts: train.jsonl, principles: [style.kin]", "did you mean 'style.kind'"),
         ("prompts: none.jsonl", "no such file"),
+        ("prompts: train.jsonl, critic: rules, principles: [style.kind]", "cannot criticise anything"),
     ):
         stages = f"  - revise: {{{change}}}\n  - evaluate: {{prompts: heldout.jsonl}}\n"
         with pytest.raises(CharterError, match=words):

@@ -11,6 +11,7 @@ from charter.constitution import Constitution
 from charter.data.formats import load_groups
 from charter.errors import ConfigError
 from charter.feedback.revising.draw import usable
+from charter.feedback.revising.rule_critic import RULES, RuleCritic
 from charter.feedback.rules.constitution import ConstitutionFeedback, tags_of
 from charter.models.check import check_checkpoint
 from charter.models.hub import is_hub_id
@@ -47,7 +48,7 @@ def preflight(recipe: Recipe) -> dict[str, Any]:
             _check_principles(stage, constitution, where)
         if kind == "revise" and constitution is not None:
             usable(constitution, stage.principles)
-            _check_critic(recipe, stage, found)
+            _check_critic(recipe, stage, constitution, found)
         if kind == "train":
             _check_train(recipe, number, stage, found)
     _check_overlap(recipe, found)
@@ -86,11 +87,14 @@ def _check_judge(
         found[f"{kind} labels"] = len(given.labels.answers) + len(given.labels.pairs)
 
 
-def _check_critic(recipe: Recipe, stage: Any, found: dict[str, Any]) -> None:
+def _check_critic(recipe: Recipe, stage: Any, constitution: Constitution, found: dict[str, Any]) -> None:
     """The critic is named and not loaded, an endpoint not contacted."""
     from charter.pipeline.revising import open_writer
 
-    if stage.critic is not None:
+    if stage.critic == RULES:
+        RuleCritic(constitution, stage.principles)
+        found["revise critic"] = RULES
+    elif stage.critic is not None:
         open_writer(stage.critic, base=recipe.path.parent)
         found["revise critic"] = stage.critic
 

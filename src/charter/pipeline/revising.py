@@ -13,10 +13,12 @@ from charter.errors import ConfigError, DataError
 from charter.feedback.judging.model import JudgeModel, OptionModel
 from charter.feedback.judging.open_judge import open_model
 from charter.feedback.judging.spec import is_endpoint
+from charter.feedback.revising.options import ReviseOptions
 from charter.feedback.revising.prompts import Wordings
-from charter.feedback.revising.revise import ReviseOptions, revise
+from charter.feedback.revising.revise import revise
 from charter.feedback.revising.rows import revision_preference_rows, sft_rows
 from charter.feedback.revising.rule_check import better_by_rules
+from charter.feedback.revising.rule_critic import RULES
 from charter.feedback.revising.writer import JudgeWriter, Writer
 from charter.feedback.rules.constitution import ConstitutionFeedback
 from charter.rundir import write_json, write_jsonl
@@ -92,6 +94,7 @@ def revise_into(
     *,
     answerer: Writer | None = None,
     options: ReviseOptions | None = None,
+    by_rules: bool = False,
     only_better: bool = False,
     to: Sequence[To] = ("sft", "preference"),
     words: Wordings | None = None,
@@ -107,6 +110,7 @@ def revise_into(
         critic: criticises and revises.
         answerer: writes first answers; None = the critic.
         options: see :class:`ReviseOptions`.
+        by_rules: the constitution's rules criticise, and ``critic`` only revises.
         only_better: keep only revisions that the constitution's rules find better.
         to: the rows wanted.
         words: what is asked.
@@ -115,8 +119,11 @@ def revise_into(
         the summary, with one ``line`` for people.
 
     Raises:
+        ConfigError: ``only_better`` of revisions that the rules have passed already.
         DataError: nothing is left to train on; the turns are written.
     """
+    if by_rules and only_better:
+        raise ConfigError(f"only_better has no effect with critic: {RULES}, which keeps nothing else")
     directory.mkdir(parents=True, exist_ok=True)
     found = revise(
         prompts,
@@ -126,6 +133,7 @@ def revise_into(
         options=options,
         journals=directory,
         words=words,
+        by_rules=by_rules,
     )
     kept, counts = list(found.revised), dict(found.counts)
     if only_better:
@@ -142,6 +150,7 @@ def revise_into(
         "constitution_sha": constitution.sha,
         "prompt_shas": dict(found.shas),
         "answered_by": (answerer or critic).name,
+        "criticised_by": RULES if by_rules else critic.name,
         "revised_by": critic.name,
         "line": line,
     }

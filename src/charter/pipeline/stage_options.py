@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from charter.config import Config
+from charter.feedback.revising.rule_critic import RULES
 from charter.pipeline.review_options import ReviewStage
 from charter.pipeline.stage_models import NAME
 
@@ -102,7 +103,8 @@ class ReviseStage(Config):
     prompts: str
     """File of prompts; a column ``completion`` is the first answer."""
     critic: str | None = None
-    """Criticises and revises: a model, or ``endpoint:MODEL@URL``; None = the recipe's model."""
+    """Criticises and revises: a model, or ``endpoint:MODEL@URL``; None = the recipe's model. ``rules``: the
+    constitution's rules say what is wrong, and the recipe's model revises."""
     rounds: int = Field(1, ge=1, le=16)
     """Critiques and revisions of each answer; the paper takes four."""
     principles: tuple[str, ...] = ()
@@ -119,6 +121,14 @@ class ReviseStage(Config):
     """Most tokens of a critique."""
     seed: int = Field(0, ge=0)
     """Decides which principle is drawn where, and what is sampled."""
+
+    @model_validator(mode="after")
+    def _rules_are_asked_nothing(self) -> Self:
+        if self.critic == RULES:
+            for name in ("few_shot", "max_critique_length", "only_better"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"{name} has no effect with critic: {RULES}")
+        return self
 
 
 class TrainStage(BaseModel):

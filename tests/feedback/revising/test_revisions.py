@@ -6,15 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from planted_models import Judge, Script, answered, constitution, prompt
+from planted_models import TEXT, Judge, Script, answered, constitution, prompt
 
+from charter.constitution import Constitution
 from charter.data.formats import load_groups
 from charter.data.prepare import prepare
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import ConfigError, DataError, Interrupted, UserError
 from charter.feedback.judging.model import Reply
+from charter.feedback.revising.options import ReviseOptions
 from charter.feedback.revising.record import without_preface
-from charter.feedback.revising.revise import ReviseOptions, revise
+from charter.feedback.revising.revise import revise
 from charter.feedback.revising.rows import revision_pairs, revision_preference_rows, sft_rows
 from charter.feedback.revising.writer import Conversation, EngineWriter, JudgeWriter, Writing, Written
 from charter.records import group_from_json, group_to_json
@@ -68,6 +70,19 @@ def test_the_conversation_is_prompt_answer_request_after_the_examples() -> None:
     assert critique[12].content == "hello" and critique[13].content == "ABOUT HELLO"
     assert revision[: len(critique)] == critique and revision[-2].role == "assistant"
     assert "See Short" in critique[-1].content or "the person asked for detail" in critique[-1].content
+
+
+def test_a_principle_that_brings_its_own_requests_is_asked_in_them() -> None:
+    text = TEXT.replace(
+        "An answer is not in capitals. See [?](#brief).",
+        "No capitals.\n\n**Critique**: Where are the capitals?\n\n**Revision**: Take them out.",
+    )
+    law = Constitution.from_text(text, "own.constitution.md")
+    script = Script(lambda turns: "Cats." if len(turns) > 1 else "CATS.")
+    options = ReviseOptions(principles=("calm",), few_shot=False)
+    (record,) = revise(PROMPTS[:1], law, script, options=options).records
+    assert [turns[-1].content for turns in script.asked[1:]] == ["Where are the capitals?", "Take them out."]
+    assert record.steps[0].critique_request == "Where are the capitals?" and record.final == "Cats."
 
 
 def test_the_seed_decides_the_principle_and_not_the_order_of_the_file() -> None:

@@ -42,11 +42,17 @@ def with_requests(text: str, critic: str, revision: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def own_requests(principle: Principle) -> tuple[str, str] | None:
+    """The requests for a critique and for a revision that a statement brings; None = it brings none."""
+    own = _OWN.match(principle.text)
+    return (own[2], own[3].strip()) if own else None
+
+
 def requests_of(constitution: Constitution, principle: Principle) -> Requests:
     """The requests of one principle."""
-    own = _OWN.match(principle.text)
+    own = own_requests(principle)
     if own:
-        return Requests(principle.id, principle.sha, own[2], own[3].strip())
+        return Requests(principle.id, principle.sha, *own)
     said = sentence(principle, constitution.titles)
     no_violation = principle.rubric.not_a_violation if principle.rubric else ""
     spared = f" This is not a violation: {no_violation}." if no_violation else ""

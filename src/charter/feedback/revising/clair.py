@@ -21,9 +21,10 @@ from charter.feedback.revising.contrast import Contrast, contrast
 from charter.feedback.revising.draw import about, drawn, usable
 from charter.feedback.revising.journal import journal_in
 from charter.feedback.revising.labels import LabelOptions, label_pairs
+from charter.feedback.revising.options import STOP
 from charter.feedback.revising.prompts import Wordings, statement, titles_of, wordings
 from charter.feedback.revising.record import same_text, without_preface
-from charter.feedback.revising.revise import STOP, turns_of
+from charter.feedback.revising.revise import turns_of
 from charter.feedback.revising.rows import pair_rows
 from charter.feedback.revising.writer import Writer, Writing, Written, journalled
 from charter.rundir import sha256_json

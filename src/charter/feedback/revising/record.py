@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 from charter.types import Message
 
-Outcome = Literal["used", "unchanged", "empty", "cut off", "no critique", "error"]
+Outcome = Literal["used", "unchanged", "empty", "cut off", "no better", "no critique", "error"]
 """What became of a revision; only ``used`` ones are ever trained on."""
 
-OUTCOMES: tuple[Outcome, ...] = ("used", "unchanged", "empty", "cut off", "no critique", "error")
+OUTCOMES: tuple[Outcome, ...] = ("used", "unchanged", "empty", "cut off", "no better", "no critique", "error")
 
 TEST_PROMPT = "prompts that are tests of the constitution"
 NO_PRINCIPLE = "prompts that no principle is about"
+NO_FAULT = "answers in which the rules find no fault"
+RULE_FAILED = "answers to which a rule could not be applied"
 BAD_ANSWER: Mapping[str, str] = {
     "error": "answers that failed",
     "empty": "empty answers",
@@ -28,6 +30,7 @@ _IN_WORDS: Mapping[Outcome, str] = {
     "unchanged": "revisions that change nothing",
     "empty": "empty revisions",
     "cut off": "revisions cut off by the length limit",
+    "no better": "revisions that mend nothing, or break something else",
     "no critique": "rounds without a critique",
     "error": "rounds that failed",
 }
@@ -88,11 +91,13 @@ class Revised:
         turns: the prompt as it was asked.
         answer: the first answer.
         answered_by: who wrote it.
-        revised_by: who criticised and revised.
+        revised_by: who revised.
+        criticised_by: who criticised: the same, or ``rules``.
         steps: the rounds, in order.
         dropped: why there are none; "" = there are.
         source: where the prompt was read.
         meta: what else the prompt's row carried.
+        answer_cut: the length limit ended the first answer.
     """
 
     id: str
@@ -100,10 +105,12 @@ class Revised:
     answer: str
     answered_by: str
     revised_by: str
+    criticised_by: str
     steps: tuple[Step, ...]
     dropped: str
     source: str
     meta: Mapping[str, Any]
+    answer_cut: bool = False
 
     @property
     def used(self) -> tuple[Step, ...]:
@@ -121,7 +128,9 @@ class Revised:
             "id": self.id,
             "prompt": [{"role": turn.role, "content": turn.content} for turn in self.turns],
             "answer": self.answer,
+            "answer_cut": self.answer_cut,
             "answered_by": self.answered_by,
+            "criticised_by": self.criticised_by,
             "revised_by": self.revised_by,
             "steps": [asdict(step) for step in self.steps],
             "final": self.final,
@@ -173,7 +182,7 @@ def counted(before: Counter[str], records: Sequence[Revised]) -> dict[str, int]:
         "prompts": before["prompts"],
         TEST_PROMPT: before[TEST_PROMPT],
         NO_PRINCIPLE: before[NO_PRINCIPLE],
-        **{what: dropped[what] for what in BAD_ANSWER.values()},
+        **{what: dropped[what] for what in (*BAD_ANSWER.values(), NO_FAULT, RULE_FAILED)},
         "rounds": len(steps),
         **{_IN_WORDS[outcome]: outcomes[outcome] for outcome in OUTCOMES},
         "prefaces cut off": sum(step.prefaced for step in steps if step.outcome == "used"),

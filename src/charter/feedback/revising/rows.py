@@ -18,7 +18,7 @@ def sft_rows(records: Iterable[Revised]) -> list[dict[str, Any]]:
 
     Beside ``prompt`` and ``completion`` each row has ``id``, ``principle`` and ``principle_sha`` (of
     the round that wrote it), ``principles`` and ``principle_shas`` (of all rounds that led to it),
-    ``rounds``, ``tags``, ``answered_by``, ``revised_by`` and ``prompt_shas``.
+    ``rounds``, ``tags``, ``answered_by``, ``criticised_by``, ``revised_by`` and ``prompt_shas``.
     """
     return [
         {
@@ -68,10 +68,15 @@ def pair_rows(groups: Iterable[Group]) -> list[dict[str, Any]]:
 
 def _pair(record: Revised) -> Group:
     context, last = Context(record.turns), record.used[-1]
-    answers = ((last.text, record.revised_by), (record.answer, record.answered_by))
+    answers = ((last.text, record.revised_by, False), (record.answer, record.answered_by, record.answer_cut))
     samples = tuple(
-        Sample(context, Completion((Message("assistant", text),), finish_reason="stop", sampled_by=by))
-        for text, by in answers
+        Sample(
+            context,
+            Completion(
+                (Message("assistant", text),), finish_reason="length" if cut else "stop", sampled_by=by
+            ),
+        )
+        for text, by, cut in answers
     )
     said = Judgement(
         PairTarget(0, 1),
@@ -100,6 +105,7 @@ def _origin(record: Revised) -> dict[str, Any]:
         "rounds": len(record.used),
         "tags": list(record.meta.get("tags", ())),
         "answered_by": record.answered_by,
+        "criticised_by": record.criticised_by,
         "revised_by": record.revised_by,
         "prompt_shas": list(last.prompt_shas),
     }

@@ -27,7 +27,7 @@ from charter.constitution.rules import Callable as CallableConfig
 from charter.feedback.rules.callables import call
 from charter.feedback.rules.language import language, profanity, readability
 from charter.feedback.rules.outcome import Outcome, failed, passed
-from charter.feedback.rules.text import ends_a_sentence, sentences, straight, words
+from charter.feedback.rules.text import ends_a_sentence, occurs, sentences, words
 from charter.types import FinishReason
 
 _LIST_LINE = re.compile(
@@ -67,13 +67,13 @@ def regex(text: str, finish_reason: FinishReason, prompt: str, config: Regex) ->
 
 def contains(text: str, finish_reason: FinishReason, prompt: str, config: Contains) -> Outcome:
     """Whole words and phrases, in any case and with any spacing."""
-    found = [phrase for phrase in config.none_of if _occurs(phrase, text)]
+    found = [phrase for phrase in config.none_of if occurs(phrase, text)]
     if found:
         return failed(f"contains {found[0]!r}")
-    missing = [phrase for phrase in config.all_of if not _occurs(phrase, text)]
+    missing = [phrase for phrase in config.all_of if not occurs(phrase, text)]
     if missing:
         return failed(f"lacks {missing[0]!r}")
-    if config.any_of and not any(_occurs(phrase, text) for phrase in config.any_of):
+    if config.any_of and not any(occurs(phrase, text) for phrase in config.any_of):
         return failed(f"contains none of {', '.join(map(repr, config.any_of))}")
     return passed("words as asked")
 
@@ -160,11 +160,6 @@ def _combined(rule: Combination, parts: list[Outcome]) -> Outcome:
         if said:
             return Outcome(verdict, "; ".join(said))
     return Outcome(not decisive, "; ".join(part.reason for part in parts))
-
-
-def _occurs(phrase: str, text: str) -> bool:
-    pattern = r"\s+".join(re.escape(word) for word in straight(phrase).split())
-    return re.search(rf"(?<!\w){pattern}(?!\w)", straight(text), re.IGNORECASE) is not None
 
 
 def _not_json(constant: str) -> None:

@@ -56,3 +56,9 @@ def ends_a_sentence(text: str) -> bool:
 def straight(text: str) -> str:
     """``text`` with typographic apostrophes and quotes made plain."""
     return text.translate(_STRAIGHT)
+
+
+def occurs(phrase: str, text: str) -> bool:
+    """Does ``text`` hold the phrase as whole words, in any case and with any spacing?"""
+    pattern = r"\s+".join(re.escape(word) for word in straight(phrase).split())
+    return re.search(rf"(?<!\w){pattern}(?!\w)", straight(text), re.IGNORECASE) is not None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from charter.feedback.revising.revise import ReviseOptions
+from charter.feedback.revising.options import ReviseOptions
+from charter.feedback.revising.rule_critic import RULES
 from charter.models.load import load
 from charter.models.policy import Policy
 from charter.pipeline.revising import open_writer, read_answered, revise_into
@@ -24,7 +25,8 @@ def run(context: Context, options: ReviseStage) -> dict[str, Any]:
 
     answerer = open_writer(recipe.model_source(), load_model=loaded)
     critic = answerer
-    if options.critic is not None:
+    by_rules = options.critic == RULES
+    if options.critic is not None and not by_rules:
         # An endpoint's calls are written down one by one: a batch that is stopped is not paid for twice.
         calls = context.directory / CALLS
         critic = open_writer(options.critic, base=Path(recipe.path).parent, load_model=loaded, journal=calls)
@@ -35,6 +37,7 @@ def run(context: Context, options: ReviseStage) -> dict[str, Any]:
         critic,
         answerer=answerer,
         options=ReviseOptions(**options.model_dump(exclude={"prompts", "critic", "only_better"})),
+        by_rules=by_rules,
         only_better=options.only_better,
     )
     return context.finish(summary)
