@@ -56,8 +56,10 @@ KEPT = (
 
 
 def run_cells(cells: Sequence[Cell], args: argparse.Namespace) -> None:
-    """Run cells one after the other in this process."""
+    """Run cells one after the other in this process, without those that another process has finished."""
     for cell in cells:
+        if cell.finished(Path(args.cache), args):
+            continue
         began = time.monotonic()
         row = {"cell": cell.name, "setting": cell.setting.name, "part": cell.setting.part, "seed": cell.seed}
         row |= run_cell(cell, args)

@@ -96,6 +96,11 @@ def finished(code, args):
 # -- cells ------------------------------------------------------------------------------
 
 
+def test_a_cell_that_another_process_finished_is_left_alone(code, args, finished, monkeypatch):
+    monkeypatch.setattr(code.cell, "run_cell", lambda cell, args: pytest.fail("measured again"))
+    code.cell.run_cells([code.plan.parse_cell("best-of-n,seed0", args)], args)
+
+
 @pytest.mark.parametrize("name", ["rloo", "offline-dpo"])
 def test_a_cell_measures_before_on_the_way_and_at_the_end(finished, args, name):
     row = finished[name]
