@@ -10,6 +10,9 @@ from html import escape
 from study_frame import COLOURS, LEFT, RIGHT, TOP, Frame, W, spread, svg
 from study_parts import Row
 
+LETTER = 7
+"""Width of a letter, in pixels."""
+
 PALETTE = (*COLOURS, "#c2185b", "#00838f", "#5d4037", "#546e7a", "#9e9d24", "#111111")
 
 
@@ -53,9 +56,9 @@ def draw(lines: Sequence[Line], x_title: str, y_title: str) -> str:
         return svg("")
     places = [point for line in drawn for point in line.points]
     ends = [line.points[-1] for line in drawn]
-    right = max(x for x, *_ in places) or 1.0
+    left, right = min(x for x, *_ in places), max(x for x, *_ in places) or 1.0
     frame = Frame(
-        (min(x for x, *_ in places), right * 1.15),
+        (left, max([right * 1.05] + [_room(line, left) for line in drawn])),
         (
             min([y for _, y, *_ in places] + [low for _, _, low, _ in ends]),
             max([y for _, y, *_ in places] + [high for *_, high in ends]),
@@ -73,6 +76,12 @@ def draw(lines: Sequence[Line], x_title: str, y_title: str) -> str:
             f'text-anchor="{anchor}">{escape(line.name)}</text>'
         )
     return svg("".join(parts))
+
+
+def _room(line: Line, left: float) -> float:
+    """The end of the axis from ``left`` on that leaves room for the line's name behind its last point."""
+    name = 7 + LETTER * len(line.name)
+    return left + (line.points[-1][0] - left) * (W - LEFT - RIGHT) / (W - LEFT - 4 - name)
 
 
 def _line(frame: Frame, line: Line, colour: str) -> str:

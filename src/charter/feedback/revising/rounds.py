@@ -72,7 +72,7 @@ class ModelRounds:
         heads = [self._shown(record) for record, _ in live]
         first = [critique for critique, _ in requests]
         talks = [(*head, Message("user", text)) for head, text in zip(heads, first, strict=True)]
-        critiques = self._write("critique", talks, self.critiques, self.options.max_critique_length)
+        critiques = self._write(number, "critique", talks, self.critiques, self.options.max_critique_length)
         second = [revision for _, revision in requests]
         ready = [index for index, made in enumerate(critiques) if made.text and not made.error]
         asked = [
@@ -81,7 +81,7 @@ class ModelRounds:
         made = dict(
             zip(
                 ready,
-                self._write("revision", asked, self.revisions, self.options.max_completion_length),
+                self._write(number, "revision", asked, self.revisions, self.options.max_completion_length),
                 strict=True,
             )
         )
@@ -132,11 +132,18 @@ class ModelRounds:
         system = record.turns[:1] if record.turns[0].role == "system" else ()
         return (*system, *self.words.example_turns(), *record.turns[len(system) :], answer)
 
-    def _write(self, name: str, talks: Sequence[Conversation], journal: Journal, limit: int) -> list[Written]:
+    def _write(
+        self, number: int, name: str, talks: Sequence[Conversation], journal: Journal, limit: int
+    ) -> list[Written]:
         options = self.options
         writing = Writing(options.temperature, limit, options.seed, options.stop)
         return journalled(
-            self.critic, journal, talks, writing, label=f"{name}s", prompt_sha=self.words[name].sha
+            self.critic,
+            journal,
+            talks,
+            writing,
+            label=f"{name}s, round {number}",
+            prompt_sha=self.words[name].sha,
         )
 
 

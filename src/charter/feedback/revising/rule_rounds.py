@@ -80,7 +80,7 @@ class RuleRounds:
             self.revisions,
             talks,
             writing,
-            label="revisions",
+            label=f"revisions, round {number}",
             prompt_sha=self.words[WORDING].sha,
         )
 

@@ -165,7 +165,7 @@ def journalled(
         journal: of this stage.
         conversations: what is continued.
         writing: how.
-        label: for the progress bar.
+        label: for the progress bar, and of the journal's rows.
         prompt_sha: of the wording the last turn was made from.
 
     Raises:
