@@ -19,7 +19,7 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -140,6 +140,27 @@ class RunDir:
 
 
 # -- files ------------------------------------------------------------------
+
+
+def check_free(folder: Path, made_here: Collection[str], fix: str = "name a new folder") -> None:
+    """Refuse a folder in which something else lies.
+
+    Args:
+        folder: it need not be there.
+        made_here: names of files that may lie in it.
+        fix: what to do otherwise.
+
+    Raises:
+        UserError: it is a file, or holds other files.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError("not a folder", where=str(folder), fix=fix)
+    inside = folder.iterdir() if folder.exists() else ()
+    others = sorted(one.name for one in inside if one.name not in made_here)
+    if others:
+        raise UserError(
+            f"the folder holds other things ({', '.join(others[:3])})", where=str(folder), fix=fix
+        )
 
 
 def write_text(path: Path, text: str) -> None:

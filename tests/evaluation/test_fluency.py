@@ -212,6 +212,15 @@ def test_the_standard_error_is_that_of_a_mean(policy: Policy) -> None:
     assert found.stderr == pytest.approx(float(values.std() / math.sqrt(3)), rel=1e-4)
 
 
+def test_the_kls_come_in_the_order_of_the_groups(policy: Policy) -> None:
+    """They are computed with like lengths together, here longest first."""
+    groups = rendered(policy, "Hello there, how are you all today", "No", "Yes, certainly")
+    other = Reference(tiny_model(1))
+    alone = [fluency.kl_per_sequence(policy, other, [g]).mean for g in groups]
+    assert len(set(alone)) == 3
+    assert fluency.kl_of_each(policy, other, groups) == pytest.approx(alone, rel=1e-5)
+
+
 def test_kl_of_a_policy_to_itself_is_zero(policy: Policy) -> None:
     groups = rendered(policy, "Hello there", "No")
     assert fluency.kl_per_sequence(policy, Reference.frozen_copy(policy), groups).mean == pytest.approx(

@@ -36,7 +36,7 @@ def distil_judge_command(
     from charter.evaluation.judge_card.labels import read_labels
     from charter.feedback.judging.distilled.distil import distil, gather
     from charter.feedback.judging.distilled.features import Reading
-    from charter.feedback.judging.distilled.folder import check_free
+    from charter.feedback.judging.distilled.folder import check_folder
     from charter.feedback.judging.distilled.folds import folds_of
     from charter.models.check import check_checkpoint
     from charter.models.hub import resolve
@@ -44,7 +44,7 @@ def distil_judge_command(
 
     law = Constitution.load(constitution)
     reading = Reading(depth, pooling)  # type: ignore[arg-type]  # checked there
-    check_free(out)
+    check_folder(out)
     people = read_labels(labels, law) if labels else None
     rows = gather(law, _groups(answers or ()), None if people is None else from_people(people, law))
     folds_of(rows, folds)

@@ -37,7 +37,7 @@ def train_command(
 ) -> None:
     """Learn over groups; test on those held out, beside baselines."""
     from charter.data.survey import read_survey, split_groups
-    from charter.feedback.gpo.folder import CHECKPOINT, FEATURES, check_free, save_gpo
+    from charter.feedback.gpo.folder import CHECKPOINT, FEATURES, check_folder, save_gpo
     from charter.feedback.gpo.train import GPOTraining, train_network
     from charter.feedback.judging.distilled.features import Reading
     from charter.models.gpo import GPOShape
@@ -47,7 +47,7 @@ def train_command(
     GPOShape(features=1, width=width, layers=layers)  # mistakes are found before a model loads
     people = read_survey(survey)
     train, test = (people, None) if not held_out else split_groups(people, held_out)
-    check_free(output)
+    check_folder(output)
     from charter.feedback.gpo.features import Embedder
     from charter.feedback.gpo.predictor import GPO
     from charter.models.load import load

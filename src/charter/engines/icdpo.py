@@ -7,14 +7,15 @@ contrastive form takes the log-prob after demonstrations of *worse* answers away
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 
 from charter import interrupt
-from charter.data.packing import pack, stream_length
+from charter.data.batches import group_batches
+from charter.data.packing import pack
 from charter.data.selection.best import best_of_n
 from charter.data.selection.in_context import icdpo_scores
 from charter.engines.base import Engine, Mixture, OnProgress, Sampling
@@ -213,7 +214,7 @@ class IcdpoEngine:
         """Summed log-prob of each completion after its context, nats."""
         groups = [Group(tuple(Sample(context, one) for one in answers)) for context, answers in asked]
         found: list[list[float]] = []
-        for batch in _batches(groups):
+        for batch in group_batches(groups, TOKENS):
             interrupt.current().check("stopped while scoring candidates", fix="run the same command again")
             packed = pack([sample for group in batch for sample in group.samples])
             model = self._policy.model
@@ -228,21 +229,6 @@ class IcdpoEngine:
             values = iter(sums.tolist())
             found += [[next(values) for _ in group.samples] for group in batch]
         return found
-
-
-def _batches(groups: Sequence[Group]) -> Iterator[list[Group]]:
-    """Groups in order, as many together as the budget of stream tokens takes."""
-    batch: list[Group] = []
-    size = 0
-    for group in groups:
-        length = stream_length(group)
-        if batch and size + length > TOKENS:
-            yield batch
-            batch, size = [], 0
-        batch.append(group)
-        size += length
-    if batch:
-        yield batch
 
 
 def _every(count: int, on_progress: OnProgress | None) -> OnProgress | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from charter.data.packing import pack, stream_length
+from charter.data.batches import batches, group_batches, sample_length
+from charter.data.packing import pack
 from charter.models.policy import Policy
 from charter.models.score import Output, score
 from charter.types import Group, Sample
@@ -25,7 +26,7 @@ def logps_of(policy: Policy, groups: Sequence[Group], tokens: int = TOKENS) -> l
     Groups are packed together, so a prompt that several of them begin with is computed once.
     """
     found: list[list[float]] = []
-    for batch in _batches(groups, tokens):
+    for batch in group_batches(groups, tokens):
         packed = pack([sample for group in batch for sample in group.samples])
         out = score(policy.model, packed, compute_dtype=policy.compute_dtype)
         assert out.logps_N is not None
@@ -43,26 +44,11 @@ def rewards_of(
     """Rewards of each sample at its completion tokens ``reads`` (-1 = the last), ``(reads, Z)`` each."""
     found: list[Tensor] = []
     at = 0
-    for batch in _batches([Group((sample,)) for sample in samples], tokens):
+    for batch in batches(samples, tokens, sample_length):
         here = [list(one) for one in reads[at : at + len(batch)]]
         at += len(batch)
-        packed = pack([group.samples[0] for group in batch], here)
+        packed = pack(batch, here)
         out = score(policy.model, packed, outputs=_REWARD, compute_dtype=policy.compute_dtype)
         assert out.reward_RZ is not None
         found += torch.split(out.reward_RZ.float().cpu(), [len(one) for one in here])
     return found
-
-
-def _batches(groups: Sequence[Group], tokens: int) -> Iterator[list[Group]]:
-    """Groups in order, as many together as the budget of stream tokens takes."""
-    batch: list[Group] = []
-    size = 0
-    for group in groups:
-        length = stream_length(group)
-        if batch and size + length > tokens:
-            yield batch
-            batch, size = [], 0
-        batch.append(group)
-        size += length
-    if batch:
-        yield batch

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from charter.data.batches import group_batches
 from charter.data.packing import pack, scored_tokens, stream_length
 from charter.errors import EnvironmentFault
 from charter.interrupt import current
@@ -63,23 +64,13 @@ class ReferenceCache:
             (g for g in groups if any(_key(s) not in self._logps for s in g.samples)), key=stream_length
         )
         advance(len(groups) - len(todo))
-        batch: list[Group] = []
-        size = 0
-        for group in todo:
-            length = stream_length(group)
-            if batch and size + length > tokens_per_batch:
-                self._score(policy, batch)
-                advance(len(batch))
-                batch, size = [], 0
-                if current().requested:
-                    self._save()
-                    current().check(
-                        "stopped while scoring the reference, saved",
-                        fix="run the same command again to continue",
-                    )
-            batch.append(group)
-            size += length
-        if batch:
+        for batch in group_batches(todo, tokens_per_batch):
+            if current().requested:
+                self._save()
+                current().check(
+                    "stopped while scoring the reference, saved",
+                    fix="run the same command again to continue",
+                )
             self._score(policy, batch)
             advance(len(batch))
         if todo:

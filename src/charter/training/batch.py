@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from charter.data.batches import group_batches
 from charter.data.packing import Packed, pack, scored_tokens, stream_length
 from charter.objectives.base import Layout, Need
 from charter.objectives.layout import dimensions_of
@@ -77,32 +78,16 @@ def split(groups: Sequence[Group], tokens: int, columns: Columns | None = None) 
     does not depend on the split.
     """
     columns = columns or Columns.of(groups)
-    batches: list[list[Group]] = []
-    size = 0
-    for group in sorted(groups, key=stream_length):
-        length = stream_length(group)
-        if not batches or size + length > tokens:
-            batches.append([])
-            size = 0
-        batches[-1].append(group)
-        size += length
-    return [MicroBatch.of(batch, columns) for batch in batches]
+    return [
+        MicroBatch.of(batch, columns) for batch in group_batches(sorted(groups, key=stream_length), tokens)
+    ]
 
 
 def in_order(groups: Sequence[Group], tokens: int, columns: Columns | None = None) -> Iterator[MicroBatch]:
     """Micro-batches of about ``tokens`` stream tokens whose samples come in the order of ``groups``."""
     columns = columns or Columns.of(groups)
-    waiting: list[Group] = []
-    size = 0
-    for group in groups:
-        length = stream_length(group)
-        if waiting and size + length > tokens:
-            yield MicroBatch.of(waiting, columns)
-            waiting, size = [], 0
-        waiting.append(group)
-        size += length
-    if waiting:
-        yield MicroBatch.of(waiting, columns)
+    for batch in group_batches(groups, tokens):
+        yield MicroBatch.of(batch, columns)
 
 
 def _one_role(groups: Sequence[Group], role: SampleRole, columns: Columns) -> MicroBatch:

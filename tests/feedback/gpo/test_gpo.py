@@ -15,7 +15,7 @@ from charter.errors import ConfigError, DataError, Interrupted, UserError
 from charter.feedback.gpo import train as gpo_train
 from charter.feedback.gpo.baselines import baselines, of_gpo
 from charter.feedback.gpo.features import Embedder
-from charter.feedback.gpo.folder import check_free, load_gpo, save_gpo
+from charter.feedback.gpo.folder import check_folder, load_gpo, save_gpo
 from charter.feedback.gpo.points import batched, points_of
 from charter.feedback.gpo.predictor import GPO
 from charter.feedback.gpo.reward import GPOReward, win_shares
@@ -293,10 +293,10 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "gpo.json").write_text('{"version": 9, "shape": {}}', "utf-8")
     with pytest.raises(UserError, match="version 9"):
         load_gpo(tmp_path)
-    check_free(tmp_path)
+    check_folder(tmp_path)
     (tmp_path / "diary.txt").write_text("mine", "utf-8")
     with pytest.raises(UserError, match=r"diary\.txt"):
-        check_free(tmp_path)
+        check_folder(tmp_path)
 
 
 # -- with a language model -----------------------------------------------------------------------

@@ -6,18 +6,17 @@ is written behind it.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
 from charter.config import Config, validate
 from charter.constitution.amend_rules import person_key
-from charter.errors import ConfigError, EnvironmentFault, UserError, did_you_mean
+from charter.errors import ConfigError, UserError, did_you_mean
+from charter.kept_log import MEND, append_log_lines, read_log_lines
 
 Choice = Literal["yes", "no", "abstain"]
 CHOICES: tuple[Choice, ...] = ("yes", "no", "abstain")
@@ -111,15 +110,7 @@ def read_log(path: Path) -> Log:
         UserError: a line is damaged or is no comment, vote or step; ``where`` names it.
         EnvironmentFault: the file cannot be read.
     """
-    try:
-        content = path.read_bytes() if path.exists() else b""
-    except OSError as error:
-        raise EnvironmentFault(f"cannot read: {error.strerror or error}", where=str(path)) from None
-    rows = []
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if line.strip():
-            rows.append(_row(line, f"{path}:{number}"))
-    return Log(tuple(rows))
+    return Log(tuple(_row(value, where) for where, value in read_log_lines(path)))
 
 
 def append_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -128,26 +119,12 @@ def append_rows(path: Path, rows: Sequence[Row]) -> None:
     Raises:
         EnvironmentFault: the disk refuses.
     """
-    text = "".join(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    try:
-        with open(path, "ab") as file:
-            if file.tell() and not path.read_bytes().endswith(b"\n"):  # edited by hand
-                text = "\n" + text
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise EnvironmentFault(f"cannot write: {error.strerror or error}", where=str(path)) from None
+    append_log_lines(path, map(_plain, rows))
 
 
-def _row(line: bytes, where: str) -> Row:
-    fix = "mend that line, or delete it; nothing else was touched"
-    try:
-        value = json.loads(line.decode())
-    except ValueError:
-        raise UserError("damaged line", where=where, fix=fix) from None
+def _row(value: Any, where: str) -> Row:
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-        raise UserError("not a comment, vote or step", where=where, fix=fix)
+        raise UserError("not a comment, vote or step", where=where, fix=MEND)
     if value["kind"] not in _KINDS:
         raise UserError(
             f"unknown kind {value['kind']!r}", where=where, fix=did_you_mean(value["kind"], _KINDS)
@@ -155,7 +132,7 @@ def _row(line: bytes, where: str) -> Row:
     try:
         return validate(_KINDS[value["kind"]], value, where=where)
     except ConfigError as error:
-        raise UserError(error.what, where=where, fix=fix) from None
+        raise UserError(error.what, where=where, fix=MEND) from None
 
 
 def _plain(row: Row) -> dict[str, str]:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
 
+from charter.data.batches import batches
 from charter.data.packing import pack, scored_tokens, stream_length
 from charter.errors import UserError
 from charter.models.pairing import Reference
@@ -69,11 +71,16 @@ def kl_per_sequence(policy: Policy, reference: Reference, sampled: Sequence[Grou
 
 
 def kl_of_each(policy: Policy, reference: Reference, sampled: Sequence[Group]) -> list[float]:
-    """The exact KL along each sample, nats, in the order of the groups; see :func:`kl_per_sequence`."""
-    totals: list[float] = []
-    for samples in _batches(sampled):
+    """The exact KL along each sample, nats, in the order of the groups; see :func:`kl_per_sequence`.
+
+    0 for a sample without a token.
+    """
+    totals = [0.0] * sum(len(group.samples) for group in sampled)
+    for batch in _batches(sampled):
+        samples = [sample for _, sample in batch]
         kl_N = reference.divergence(policy, pack(samples)).double().cpu().numpy()
-        totals += [float(part.sum()) for part in _split(kl_N, samples)]
+        for (place, _), part in zip(batch, _split(kl_N, samples), strict=True):
+            totals[place] = float(part.sum())
     return totals
 
 
@@ -86,8 +93,8 @@ def nll_under(policy: Policy, reference: Reference | None, groups: Sequence[Grou
         groups: the answers.
     """
     total = count = 0.0
-    for samples in _batches(groups):
-        packed = pack(samples)
+    for batch in _batches(groups):
+        packed = pack([sample for _, sample in batch])
         if reference is not None:
             logps_N = reference.logps(policy, packed)
         else:
@@ -120,19 +127,19 @@ def perplexity(policy: Policy, reference: Reference | None, text: str) -> float:
     return math.exp(min(nll_under(policy, reference, groups), _MAX_NLL))
 
 
-def _batches(groups: Sequence[Group]) -> Iterator[list[Sample]]:
-    """Samples in batches of bounded size, like lengths together."""
-    batch: list[Sample] = []
-    size = 0
-    for group in sorted(groups, key=stream_length):
-        length = stream_length(group)
-        if batch and size + length > _TOKENS_PER_BATCH:
-            yield batch
-            batch, size = [], 0
-        batch += [s for s in group.samples if scored_tokens(s)]
-        size += length
-    if batch:
-        yield batch
+def _batches(groups: Sequence[Group]) -> Iterator[list[tuple[int, Sample]]]:
+    """Samples with a token and their places among all, in batches of bounded size, like lengths together."""
+    starts = accumulate((len(group.samples) for group in groups), initial=0)
+    placed = sorted(zip(starts, groups, strict=False), key=lambda one: stream_length(one[1]))
+    for batch in batches(placed, _TOKENS_PER_BATCH, lambda one: stream_length(one[1])):
+        found = [
+            (start + index, sample)
+            for start, group in batch
+            for index, sample in enumerate(group.samples)
+            if scored_tokens(sample)
+        ]
+        if found:
+            yield found
 
 
 def _split(

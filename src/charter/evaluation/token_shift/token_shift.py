@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charter import interrupt
-from charter.data.packing import Packed, pack, scored_tokens, stream_length
+from charter.data.batches import batches, sample_length
+from charter.data.packing import Packed, pack, scored_tokens
 from charter.data.render import end_of_turn_ids
 from charter.engines.base import Engine, OnProgress, Sampling
 from charter.engines.prompted import Reframe
@@ -115,7 +116,8 @@ def shifts(
         raise DataError("no answer has a token to look at", fix="give prompts that the model answers")
     found: list[AnswerShift] = []
     padded = not is_llama_style(aligned.model)
-    for batch in _batches(samples, _PADDED_TOKENS if padded else _TOKENS):
+    budget = _PADDED_TOKENS if padded else _TOKENS
+    for batch in batches(samples, budget, lambda one: sample_length(one[1])):
         interrupt.current().check("stopped while reading answers", fix="run the same command again")
         found += _read(aligned, base, batch, base_context)
         if on_progress is not None:
@@ -128,20 +130,6 @@ def _without_end(sample: Sample, ends: frozenset[int]) -> Sample:
     if not completion.token_ids or completion.token_ids[-1] not in ends:
         return sample
     return replace(sample, completion=replace(completion, trained=(*completion.trained[:-1], False)))
-
-
-def _batches(samples: Sequence[tuple[Group, Sample]], tokens: int) -> Iterator[list[tuple[Group, Sample]]]:
-    batch: list[tuple[Group, Sample]] = []
-    size = 0
-    for group, sample in samples:
-        length = stream_length(Group((sample,)))
-        if batch and size + length > tokens:
-            yield batch
-            batch, size = [], 0
-        batch.append((group, sample))
-        size += length
-    if batch:
-        yield batch
 
 
 # -- the two passes ----------------------------------------------------------------------

@@ -10,7 +10,7 @@ from charter.errors import UserError
 from charter.feedback.gpo.predictor import GPO
 from charter.feedback.judging.distilled.features import Reading
 from charter.models.gpo import GPONetwork, GPOShape, shape_json
-from charter.rundir import read_json, write_json
+from charter.rundir import check_free, read_json, write_json
 
 MANIFEST, WEIGHTS, FEATURES, CHECKPOINT = "gpo.json", "gpo.safetensors", "features.sqlite", "training.pt"
 VERSION = 1
@@ -18,23 +18,9 @@ VERSION = 1
 _MADE_HERE = frozenset({MANIFEST, WEIGHTS, FEATURES, CHECKPOINT, f"{CHECKPOINT}.new", f"{FEATURES}-journal"})
 
 
-def check_free(folder: Path) -> None:
-    """Refuse a folder in which something else lies.
-
-    Raises:
-        UserError: it is a file, or holds other files.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UserError("not a folder", where=str(folder), fix="name a new folder")
-    others = (
-        sorted(one.name for one in folder.iterdir() if one.name not in _MADE_HERE) if folder.exists() else []
-    )
-    if others:
-        raise UserError(
-            f"the folder holds other things ({', '.join(others[:3])})",
-            where=str(folder),
-            fix="name a new folder",
-        )
+def check_folder(folder: Path) -> None:
+    """Refuse a folder in which something else lies; see :func:`charter.rundir.check_free`."""
+    check_free(folder, _MADE_HERE)
 
 
 def save_gpo(gpo: GPO, folder: Path, said: Mapping[str, Any] | None = None) -> None:

@@ -13,7 +13,7 @@ from charter.errors import UserError
 from charter.feedback.judging.clause import clause_of
 from charter.feedback.judging.distilled.cross_fit import CrossFitted, cross_fit, task_of
 from charter.feedback.judging.distilled.features import Reader, Reading, Rendered
-from charter.feedback.judging.distilled.folder import FEATURES, check_free, write_judge
+from charter.feedback.judging.distilled.folder import FEATURES, check_folder, write_judge
 from charter.feedback.judging.distilled.folds import Folds, folds_of
 from charter.feedback.judging.distilled.held_out import HeldOut, calibrated, held_out
 from charter.feedback.judging.distilled.judge import clause_sha
@@ -107,7 +107,7 @@ def distil(
         UserError: the folder holds other things, or there is too little to learn from.
         Interrupted: the person asked to stop; what was read is kept.
     """
-    check_free(folder)
+    check_folder(folder)
     folds_of(rows, folds)  # too little is known before the model reads anything
     folder.mkdir(parents=True, exist_ok=True)
     reader = Reader(policy, reading, store=folder / FEATURES, max_tokens=max_tokens)

@@ -14,7 +14,7 @@ from charter.feedback.judging.distilled.cross_fit import FoldHead
 from charter.feedback.judging.distilled.features import Reader, Reading
 from charter.feedback.judging.distilled.head import Head, Penalty
 from charter.feedback.judging.distilled.judge import DistilledJudge
-from charter.rundir import read_json, sha256_json, write_json
+from charter.rundir import check_free, read_json, sha256_json, write_json
 
 if TYPE_CHECKING:
     from charter.models.policy import Policy
@@ -38,23 +38,9 @@ def folder_of(spec: str, base: Path | None = None) -> Path:
     return path if base is None else base / path
 
 
-def check_free(folder: Path) -> None:
-    """Refuse a folder in which something else lies.
-
-    Raises:
-        UserError: it is a file, or holds other files.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UserError("not a folder", where=str(folder), fix="name a new folder for the judge")
-    others = (
-        sorted(one.name for one in folder.iterdir() if one.name not in _MADE_HERE) if folder.exists() else []
-    )
-    if others:
-        raise UserError(
-            f"the folder holds other things ({', '.join(others[:3])})",
-            where=str(folder),
-            fix="name a new folder for the judge",
-        )
+def check_folder(folder: Path) -> None:
+    """Refuse a folder in which something else lies; see :func:`charter.rundir.check_free`."""
+    check_free(folder, _MADE_HERE, fix="name a new folder for the judge")
 
 
 def write_judge(
