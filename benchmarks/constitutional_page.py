@@ -19,8 +19,8 @@ ALIGNED = {
     "prompted": "the constitution as system prompt",
     "urial": "URIAL: three examples and a preamble",
     "rules-dpo": "DPO on pairs made by the rules",
-    "constitutional-ai": "Constitutional AI, the rules as critic: revisions, then SFT and DPO",
-    "self-critique": "Constitutional AI, the model as its own critic, kept by the rules",
+    "constitutional-ai": "Constitutional AI, the rules as critic, then SFT on the revisions",
+    "self-critique": "the same with the model as its own critic; the rules only choose what is kept",
 }
 """Ways to align, measured on the same held-out prompts."""
 
