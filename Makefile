@@ -29,7 +29,7 @@ quickstart: $(STAMP)
 	$(BIN)/charter run recipes/quickstart.yaml
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -9,6 +9,9 @@ from typing import Any
 
 # Idle OpenMP threads that spin starve the rest of a busy machine. Before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Several processes share the cores: one thread each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
