@@ -239,7 +239,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_rows(
     options = ReviseOptions(rounds=2, few_shot=False)
     whole = revise(PROMPTS, constitution(), Script(critic), options=options, journals=tmp_path / "whole")
     dying = Dies(critic)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted, match=r"critiques, round 1 stopped, what was written is kept\n.*again"):
         revise(PROMPTS, constitution(), dying, options=options, journals=tmp_path / "cut")
     kept = (tmp_path / "cut" / "answers.journal.jsonl").read_text().splitlines()
     assert len(kept) == 6

@@ -9,7 +9,7 @@ from typing import Protocol
 from charter.data.render import Template
 from charter.engines.base import Engine, Sampling
 from charter.engines.endings import StopTexts
-from charter.errors import UserError
+from charter.errors import Interrupted, UserError
 from charter.feedback.judging.model import Asking, JudgeModel, Question
 from charter.feedback.revising.journal import Journal
 from charter.interrupt import current
@@ -18,6 +18,7 @@ from charter.rundir import sha256_json
 from charter.types import Context, Group, Message
 
 Conversation = tuple[Message, ...]
+AGAIN = "run the same command again to continue"
 CHUNK = 32
 """Conversations asked at once; what an interruption can cost."""
 
@@ -180,18 +181,22 @@ def journalled(
             waiting = list(todo)
             for start in range(0, len(waiting), CHUNK):
                 chunk = waiting[start : start + CHUNK]
-                for key, made in zip(
-                    chunk, writer.write([todo[key] for key in chunk], writing, prompt_sha), strict=True
-                ):
+                try:
+                    written = writer.write([todo[key] for key in chunk], writing, prompt_sha)
+                except Interrupted as stop:
+                    raise Interrupted(_stopped(label), signum=stop.signum, fix=AGAIN) from None
+                for key, made in zip(chunk, written, strict=True):
                     if made.error:
                         failed[key] = made
                     else:
                         journal.add(key, _row(made, label, prompt_sha))
                 advance(len(chunk))
-                current().check(
-                    f"{label} stopped, what was written is kept", fix="run the same command again to continue"
-                )
+                current().check(_stopped(label), fix=AGAIN)
     return [failed.get(key) or _written(journal, key) for key in keys]
+
+
+def _stopped(label: str) -> str:
+    return f"{label} stopped, what was written is kept"
 
 
 def _key(name: str, turns: Conversation, writing: Writing) -> str:
