@@ -107,6 +107,24 @@ def test_data_mistakes_are_found_without_torch(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stderr
 
 
+def test_a_mistake_in_a_small_file_is_named_before_torch_is_imported(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n{oops\n', "utf-8")
+    good = tmp_path / "good.jsonl"
+    good.write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n', "utf-8")
+    for given in (["dpo", "--data", str(bad)], ["dpo", "--data", str(good), "--eval-data", str(bad)]):
+        code = (
+            "import sys\n"
+            "from charter.cli.main import main\n"
+            f"sys.argv = ['charter', 'train', *{given}]\n"
+            "try:\n    main()\n"
+            "except SystemExit as end:\n    sys.exit(9 if 'torch' in sys.modules else end.code)\n"
+        )
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+        assert found.returncode == 2, found.stderr
+        assert "bad.jsonl:2: malformed JSON" in found.stderr
+
+
 def test_sample_judge_and_evaluate(tmp_path: Path, tiny: str) -> None:
     from_project = Path(__file__).parents[2] / "examples" / "house.constitution.md"
     samples = tmp_path / "samples.jsonl"

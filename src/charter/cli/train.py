@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,10 @@ from charter.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from charter.catalogue import Entry
+
+
+_GLANCE = 16 * 2**20
+"""Bytes; a larger file takes as long to read as the imports, and is read once."""
 
 
 def train_command(context: typer.Context) -> None:
@@ -146,6 +151,9 @@ def _callback(entry: Entry) -> Callable[..., None]:
         from charter.pipeline.recipe import train_options
 
         train_options(entry.name, options, f"charter train {entry.name}")
+        for source in (values["data"], values["eval_data"]):
+            if source is not None:
+                _glance(source, entry)
         from charter import api
 
         run = api.train(
@@ -162,6 +170,20 @@ def _callback(entry: Entry) -> Callable[..., None]:
         print(f"{run.result['line']}\nmodel: {run.path / 'model'}")
 
     return train
+
+
+def _glance(source: str, entry: Entry) -> None:
+    """Name a mistake in a small file of rows before all that trains is imported, which takes seconds.
+
+    Raises:
+        DataError: a mistake in the file.
+    """
+    from charter.data.formats import load_groups
+    from charter.records import is_groups_file
+
+    path = Path(source)
+    if path.is_file() and path.stat().st_size <= _GLANCE and not is_groups_file(source):
+        load_groups(source, "prompts" if entry.rollouts is not None else entry.data)
 
 
 def _pairs(written: tuple[str, ...]) -> dict[str, Any]:
