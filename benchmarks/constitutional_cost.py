@@ -150,7 +150,7 @@ def _revise(prompts: Sequence[str], options: dict[str, Any]) -> Cost:
     answer, own = options["max_completion_length"], sum(map(_tokens, prompts))
     total = Cost(len(prompts) * answer, own)
     if options["critic"] == RULES:
-        examples, texts = 0, [(answer, answer + _tokens(wordings()["mend"].text))]
+        examples, texts = 0, [(answer, answer + _tokens(wordings()["rule_revision"].text))]
     else:
         critique = options["max_critique_length"]
         examples = sum(_tokens(turn.content) for turn in wordings().example_turns())

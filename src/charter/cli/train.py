@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _GLANCE = 16 * 2**20
-"""Bytes; a larger file takes as long to read as the imports, and is read once."""
+"""Bytes; a larger file takes as long to read once more as the imports take."""
 
 
 def train_command(context: typer.Context) -> None:

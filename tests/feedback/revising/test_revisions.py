@@ -83,6 +83,7 @@ def test_a_principle_that_brings_its_own_requests_is_asked_in_them() -> None:
     (record,) = revise(PROMPTS[:1], law, script, options=options).records
     assert [turns[-1].content for turns in script.asked[1:]] == ["Where are the capitals?", "Take them out."]
     assert record.steps[0].critique_request == "Where are the capitals?" and record.final == "Cats."
+    assert record.steps[0].prompt_shas == ("", ""), "no wording of ours was used"
 
 
 def test_the_seed_decides_the_principle_and_not_the_order_of_the_file() -> None:

@@ -96,7 +96,7 @@ def test_rounds_mend_one_fault_after_another_and_then_stop() -> None:
     assert len(script.asked) == 3
     assert (record.criticised_by, record.revised_by) == ("rules", "script")
     assert found.counts["rounds"] == 2 and found.counts["revisions used"] == 2
-    assert set(found.shas) == {"mend"}
+    assert set(found.shas) == {"rule_revision"}
 
 
 def test_the_request_names_the_fault_and_the_row_says_what_the_rules_said() -> None:
@@ -111,7 +111,7 @@ def test_the_request_names_the_fault_and_the_row_says_what_the_rules_said() -> N
     }
     assert (step.critique, step.revision_request) == said[step.principle]
     assert [turn.role for turn in script.asked[-1]] == ["user", "assistant", "user"]
-    assert step.critique_request == "" and step.prompt_shas == ("", found.shas["mend"])
+    assert step.critique_request == "" and step.prompt_shas == ("", found.shas["rule_revision"])
 
 
 def test_what_no_rule_puts_into_words_is_asked_in_the_principles() -> None:
@@ -234,7 +234,7 @@ def test_files_and_going_on(tmp_path: Path) -> None:
     options = ReviseOptions(rounds=2)
     summary = revise_into(tmp_path, prompts, constitution(), script, options=options, by_rules=True)
     assert (summary["criticised_by"], summary["revised_by"]) == ("rules", "script")
-    assert summary["counts"]["rows"] == 3 and set(summary["prompt_shas"]) == {"mend"}
+    assert summary["counts"]["rows"] == 3 and set(summary["prompt_shas"]) == {"rule_revision"}
     assert not (tmp_path / "critiques.journal.jsonl").exists()
     rows = (tmp_path / "sft.jsonl").read_text("utf-8")
     assert json.loads(rows.splitlines()[0])["criticised_by"] == "rules"

@@ -15,8 +15,8 @@ from charter.feedback.revising.journal import Journal
 from charter.feedback.revising.prompts import Wording, statement, titles_of, wordings
 
 NAMES = {
-    "critique", "revision", "mend", "minimal_revision", "compare", "compare_thinking", "verdict", "rate",
-    "categories", "scenarios", "requests", "twin", "fair",
+    "critique", "revision", "rule_revision", "minimal_revision", "compare", "compare_thinking",
+    "verdict", "rate", "categories", "scenarios", "requests", "twin", "fair",
 }  # fmt: skip
 
 

@@ -60,7 +60,8 @@ class Step:
         text: the revision that counts: the reply without a preface such as "Here is the new answer:".
         outcome: see :data:`Outcome`.
         error: why there is no reply, where a call failed.
-        prompt_shas: of the wordings of both requests.
+        prompt_shas: of the wordings of both requests; "" = none of ours: the principle's own words, of which
+            its sha tells, or rules, which are asked nothing.
     """
 
     round: int

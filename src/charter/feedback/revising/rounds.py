@@ -101,6 +101,7 @@ class ModelRounds:
         revision: Written | None,
         requests: tuple[str, str],
     ) -> Step:
+        own = own_requests(principle) is not None
         step = Step(
             number,
             principle.id,
@@ -109,7 +110,7 @@ class ModelRounds:
             critique.text,
             critique.cut,
             requests[1] if revision else "",
-            prompt_shas=(self.words["critique"].sha, self.words["revision"].sha),
+            prompt_shas=("", "") if own else (self.words["critique"].sha, self.words["revision"].sha),
         )
         if revision is None:
             return replace(step, outcome="error" if critique.error else "no critique", error=critique.error)

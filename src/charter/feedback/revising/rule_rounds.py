@@ -15,7 +15,7 @@ from charter.feedback.revising.rule_critic import Fault, RuleCritic
 from charter.feedback.revising.writer import Writer, Writing, Written, journalled
 from charter.types import Message
 
-WORDING = "mend"
+WORDING = "rule_revision"
 
 
 @dataclass(frozen=True)
