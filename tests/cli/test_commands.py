@@ -23,6 +23,18 @@ def charter(*arguments: str, cwd: Path | None = None, stdin: str = "") -> subpro
     )
 
 
+def without_torch(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command's exit code, or 9 where torch was imported: that takes seconds, whatever is told then."""
+    code = (
+        "import sys\n"
+        "from charter.cli.main import main\n"
+        f"sys.argv = ['charter', *{list(arguments)!r}]\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    sys.exit(9 if 'torch' in sys.modules else end.code)\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return save_tiny(str(tmp_path_factory.mktemp("model")))
@@ -73,15 +85,25 @@ def test_train_with_flags_and_an_own_loss(tmp_path: Path, tiny: str) -> None:
         (["run", "{missing}"], "no such file"),
         (["check", "{missing}"], "no such file"),
         (["report", "{missing}"], "no such run directory"),
-        (["evaluate", "m", "--constitution", "{missing}"], "no such file"),
+        (["evaluate", "smollm2-135m", "--constitution", "{missing}"], "no such file"),
+        (["evaluate", "smollm", "--constitution", "{missing}"], "did you mean 'smollm2-135m'"),
+        (["train", "dpo", "--data", "{data}", "--model", "no-such-model"], "no-such-model"),
+        (["pass-at-k", "no-such-model", "--data", "{data}"], "no-such-model"),
+        (["probe", "no-such-model"], "no-such-model"),
         (["judge", "{missing}", "--constitution", "{missing}"], "no such file"),
-        (["sample", "m"], "--prompt"),
+        (["sample", "smollm2-135m"], "--prompt"),
+        (["sample", "smollm2-135m", "--prompts", "{missing}"], "no such file"),
         (["algorithms", "dop"], "did you mean 'dpo'"),
-        (["compare", "a", "--constitution", "{missing}", "--prompts", "{missing}"], "at least two"),
+        (
+            ["compare", "smollm2-135m", "--constitution", "{missing}", "--prompts", "{missing}"],
+            "at least two",
+        ),
         (["chat", "no-such-model"], "no-such-model"),
     ],
 )
-def test_mistakes_end_with_2_and_a_sentence(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_mistakes_end_with_2_and_a_sentence_before_torch_is_imported(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
     (tmp_path / "malformed.jsonl").write_text(json.dumps(PAIR) + '\n{"prompt": "x", \n', "utf-8")
     (tmp_path / "columns.jsonl").write_text(
         json.dumps({"prompt": "x", "choosen": "a", "rejected": "b"}) + "\n", "utf-8"
@@ -89,22 +111,10 @@ def test_mistakes_end_with_2_and_a_sentence(tmp_path: Path, arguments: list[str]
     (tmp_path / "empty.jsonl").write_text("", "utf-8")
     places = {"missing": tmp_path / "none.yaml", "data": data(tmp_path)}
     places |= {name: tmp_path / f"{name}.jsonl" for name in ("malformed", "columns", "empty")}
-    found = charter(*(a.format(**places) for a in arguments), cwd=tmp_path)
+    found = without_torch(*(a.format(**places) for a in arguments), cwd=tmp_path)
     assert found.returncode == 2, found.stderr
     assert words in found.stderr
     assert "Traceback" not in found.stderr
-
-
-def test_data_mistakes_are_found_without_torch(tmp_path: Path) -> None:
-    """Seconds, not a model load: torch must not have been imported when the mistake is told."""
-    code = (
-        "import sys\nfrom charter.cli.main import main\n"
-        f"sys.argv = ['charter', 'check', {str(tmp_path / 'none.jsonl')!r}]\n"
-        "try:\n    main()\nexcept SystemExit as e:\n    assert e.code == 2\n"
-        "assert 'torch' not in sys.modules\n"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
 
 
 def test_a_mistake_in_a_small_file_is_named_before_torch_is_imported(tmp_path: Path) -> None:
@@ -113,14 +123,7 @@ def test_a_mistake_in_a_small_file_is_named_before_torch_is_imported(tmp_path: P
     good = tmp_path / "good.jsonl"
     good.write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n', "utf-8")
     for given in (["dpo", "--data", str(bad)], ["dpo", "--data", str(good), "--eval-data", str(bad)]):
-        code = (
-            "import sys\n"
-            "from charter.cli.main import main\n"
-            f"sys.argv = ['charter', 'train', *{given}]\n"
-            "try:\n    main()\n"
-            "except SystemExit as end:\n    sys.exit(9 if 'torch' in sys.modules else end.code)\n"
-        )
-        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+        found = without_torch("train", *given, cwd=tmp_path)
         assert found.returncode == 2, found.stderr
         assert "bad.jsonl:2: malformed JSON" in found.stderr
 

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from charter.cli.model_name import known_model
+
 
 def chat_command(
     model: Annotated[
-        str, typer.Argument(help="Known name, hub id, folder or run directory.")
+        str, typer.Argument(help="Known name, hub id, folder or run directory.", callback=known_model)
     ] = "smollm2-135m",
     system: Annotated[str | None, typer.Option("--system", help="A system prompt.")] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 = greedy.")] = 0.0,

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from charter.cli.model_name import known_models
+
 
 def compare_command(
-    models: Annotated[list[str], typer.Argument(help="Two or more models.")],
+    models: Annotated[list[str], typer.Argument(help="Two or more models.", callback=known_models)],
     constitution: Annotated[Path, typer.Option("--constitution", help="The constitution file.")],
     prompts: Annotated[Path, typer.Option("--prompts", help="File of prompts.")],
     max_completion_length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 256,

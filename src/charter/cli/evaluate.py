@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charter.cli.model_name import known_model
+
 if TYPE_CHECKING:
     from charter.evaluation.rates.planning import EvaluationPlan
     from charter.pipeline.measuring import Ready
@@ -25,12 +27,16 @@ _RUN = "The run directory, or the data file, the model was trained with: for att
 
 
 def evaluate_command(
-    model: Annotated[str, typer.Argument(help="Known name, hub id, folder or run directory.")],
+    model: Annotated[
+        str, typer.Argument(help="Known name, hub id, folder or run directory.", callback=known_model)
+    ],
     constitution: Annotated[Path, typer.Option("--constitution", help="The constitution file.")],
     prompts: Annotated[
         Path | None, typer.Option("--prompts", help="Held-out prompts; the constitution's tests by default.")
     ] = None,
-    against: Annotated[str | None, typer.Option("--against", help="The model before alignment.")] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="The model before alignment.", callback=known_model)
+    ] = None,
     num_generations: Annotated[int, typer.Option(min=1, help="Answers per prompt.")] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 = greedy.")] = 0.0,
     max_completion_length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 256,
@@ -67,11 +73,12 @@ def evaluate_command(
 ) -> None:
     """Measure adherence. Exit code 0: gates pass, 1: a gate failed or the model is flagged, 6: undecided."""
     from charter.constitution import Constitution
+
+    law = Constitution.load(constitution)
     from charter.pipeline.evaluate_options import EvaluateOptions
     from charter.pipeline.kept_place import kept_place
     from charter.pipeline.measuring import ready_for
 
-    law = Constitution.load(constitution)
     options = EvaluateOptions(
         prompts=prompts,
         against=against,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charter.cli.model_name import known_model
+
 if TYPE_CHECKING:
     from charter.evaluation.pluralism.few_shot import FewShotRow
     from charter.evaluation.pluralism.measure import Measured
@@ -21,7 +23,9 @@ _SURVEY = "Rows of question, options, group, counts (or shares)."
 def train_command(
     survey: Annotated[Path, typer.Option("--survey", help=_SURVEY)],
     output: Annotated[Path, typer.Option("--output", help="Folder; a stopped training goes on there.")],
-    model: Annotated[str, typer.Option("--model", help="Reads questions and options.")] = "smollm2-135m",
+    model: Annotated[
+        str, typer.Option("--model", help="Reads questions and options.", callback=known_model)
+    ] = "smollm2-135m",
     held_out: Annotated[
         list[str] | None,
         typer.Option("--held-out", help="A group that is kept for the test; may be repeated."),
@@ -81,7 +85,10 @@ def predict_command(
     folder: Annotated[Path, typer.Argument(help="What charter gpo train wrote.")],
     examples: Annotated[Path, typer.Option("--examples", help=f"What groups answered. {_SURVEY}")],
     questions: Annotated[Path, typer.Option("--questions", help="Rows of question and options.")],
-    model: Annotated[str | None, typer.Option("--model", help="By default, the one it learned with.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="By default, the one it learned with.", callback=known_model),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="File; by default they are printed.")
     ] = None,

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charter.cli.model_name import known_model
+
 if TYPE_CHECKING:
     from charter.evaluation.verifiable import Verifiable
 
 
 def pass_at_k_command(
-    model: Annotated[str, typer.Argument(help="Known name, hub id, folder or run directory.")],
+    model: Annotated[
+        str, typer.Argument(help="Known name, hub id, folder or run directory.", callback=known_model)
+    ],
     data: Annotated[str, typer.Option("--data", help="Prompts: a file, or reasoning-gym:TASK?size=100.")],
     reward_funcs: Annotated[
         list[str] | None,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charter.cli.model_name import known_model
+
 if TYPE_CHECKING:
     from charter.data.survey import Survey
 
@@ -15,7 +17,10 @@ _STEER = "Names the group in the prompt; {group} is its name. By default: Answer
 
 
 def pluralism_command(
-    model: Annotated[str, typer.Argument(help="Known name, hub id, folder, run directory or endpoint.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="Known name, hub id, folder, run directory or endpoint.", callback=known_model),
+    ],
     survey: Annotated[Path, typer.Option("--survey", help="Rows of question, options, group, counts.")],
     method: Annotated[
         str, typer.Option("--method", help="logprobs (of each letter) or sampling.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charter.cli.model_name import known_model
+
 if TYPE_CHECKING:
     from charter.engines.base import Engine
     from charter.evaluation.probes.rows import Row
@@ -26,7 +28,10 @@ _DATA = "Prompts for what rewards choose among: a file, or reasoning-gym:TASK; b
 
 def probe_command(
     model: Annotated[
-        str | None, typer.Argument(help="Known name, hub id, folder, run directory, or endpoint:MODEL@URL.")
+        str | None,
+        typer.Argument(
+            help="Known name, hub id, folder, run directory, or endpoint:MODEL@URL.", callback=known_model
+        ),
     ] = None,
     probes: Annotated[str | None, typer.Option("--probes", help=_PROBES)] = None,
     reward: Annotated[list[str] | None, typer.Option("--reward", help=_REWARD)] = None,

@@ -7,9 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from charter.cli.model_name import known_model
+
 
 def revise_command(
-    model: Annotated[str, typer.Argument(help="Answers the prompts: known name, hub id, folder, endpoint.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Answers the prompts: known name, hub id, folder, endpoint.", callback=known_model
+        ),
+    ],
     constitution: Annotated[Path, typer.Option("--constitution", help="The constitution file.")],
     prompts: Annotated[
         Path,

@@ -9,9 +9,13 @@ from typing import Annotated
 
 import typer
 
+from charter.cli.model_name import known_model
+
 
 def sample_command(
-    model: Annotated[str, typer.Argument(help="Known name, hub id, folder or run directory.")],
+    model: Annotated[
+        str, typer.Argument(help="Known name, hub id, folder or run directory.", callback=known_model)
+    ],
     prompts: Annotated[Path | None, typer.Option("--prompts", help="File of prompts.")] = None,
     prompt: Annotated[list[str] | None, typer.Option("--prompt", help="A prompt; may be repeated.")] = None,
     output: Annotated[
@@ -28,6 +32,7 @@ def sample_command(
     from charter.config import validate
     from charter.engines.base import Sampling
     from charter.errors import UserError
+    from charter.pipeline.given_prompts import read_prompts
 
     if (prompts is None) == (not prompt):
         raise UserError("give either --prompts FILE or --prompt TEXT")
@@ -39,11 +44,11 @@ def sample_command(
         "seed": seed,
     }
     validate(Sampling, options, where="charter sample")
+    asked = str(prompts) if prompts is not None else list(prompt or ())
+    read_prompts(asked)
     from charter import api
     from charter.records import group_to_json, write_groups
 
-    asked = str(prompts) if prompts is not None else list(prompt or ())
-    api.read_prompts(asked)
     groups = api.sample(model, asked, num_generations=num_generations, **options)
     if output is not None:
         write_groups(output, groups)

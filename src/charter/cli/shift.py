@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charter.cli.model_name import known_model
+
 if TYPE_CHECKING:
     from charter.evaluation.token_shift.summary import Share, Stretch, TokenShift
 
 
 def shift_command(
-    base: Annotated[str, typer.Argument(help="The model before alignment.")],
-    aligned: Annotated[str, typer.Argument(help="The model after alignment, whose answers are read.")],
+    base: Annotated[str, typer.Argument(help="The model before alignment.", callback=known_model)],
+    aligned: Annotated[
+        str,
+        typer.Argument(help="The model after alignment, whose answers are read.", callback=known_model),
+    ],
     prompts: Annotated[Path, typer.Argument(help="File of prompts.")],
     max_completion_length: Annotated[
         int, typer.Option("--max-completion-length", "--max_completion_length", min=1, help="Most tokens.")

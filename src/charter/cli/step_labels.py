@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charter.cli.model_name import known_model
+
 if TYPE_CHECKING:
     from charter.types import Group
 
@@ -16,7 +18,10 @@ def step_labels_command(
     solutions: Annotated[
         str, typer.Argument(help="What `charter pass-at-k --output` wrote, or rows with answers in steps.")
     ],
-    model: Annotated[str, typer.Option("--model", help="Goes on from each step: name, hub id or folder.")],
+    model: Annotated[
+        str,
+        typer.Option("--model", help="Goes on from each step: name, hub id or folder.", callback=known_model),
+    ],
     out: Annotated[Path, typer.Option("--out", help="File for the rows (.jsonl).")],
     reward_funcs: Annotated[
         list[str] | None,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from charter.cli.model_name import known_model
+
 _TASKS = (
     "Commas between: arithmetic, equations, spelling, letters, sorting, legs (all by default), or families."
 )
@@ -15,9 +17,14 @@ _TASKS = (
 
 def tax_command(
     model: Annotated[
-        str, typer.Argument(help="The aligned model: known name, hub id, folder or run directory.")
+        str,
+        typer.Argument(
+            help="The aligned model: known name, hub id, folder or run directory.", callback=known_model
+        ),
     ],
-    against: Annotated[str, typer.Option("--against", help="The model before alignment.")],
+    against: Annotated[
+        str, typer.Option("--against", help="The model before alignment.", callback=known_model)
+    ],
     tasks: Annotated[str | None, typer.Option("--tasks", help=_TASKS)] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="Items of each task.")] = 100,
     num_generations: Annotated[int, typer.Option(min=1, help="Answers to each item.")] = 1,

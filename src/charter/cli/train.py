@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import typer
 
+from charter.cli.model_name import known_model
 from charter.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ class _TrainCommand(click.Command):
 def _command(entry: Entry) -> click.Command:
     fixed = [
         click.Option(
-            ["--model"], default="smollm2-135m", show_default=True, help="Known name, hub id, or folder."
+            ["--model"],
+            default="smollm2-135m",
+            show_default=True,
+            help="Known name, hub id, or folder.",
+            callback=lambda _, __, value: known_model(value),
         ),
         _data_option(entry),
         click.Option(["--eval-data", "--eval_data"], help="Evaluation data for eval_steps."),
@@ -176,13 +181,18 @@ def _glance(source: str, entry: Entry) -> None:
     """Name a mistake in a small file of rows before all that trains is imported, which takes seconds.
 
     Raises:
-        DataError: a mistake in the file.
+        DataError: no such file, or a mistake in it.
     """
     from charter.data.formats import load_groups
+    from charter.data.read import is_hub_id
+    from charter.environments.tasks import is_task_spec
     from charter.records import is_groups_file
 
     path = Path(source)
-    if path.is_file() and path.stat().st_size <= _GLANCE and not is_groups_file(source):
+    if path.is_dir() or is_task_spec(source) or is_groups_file(source):
+        return
+    quick = path.stat().st_size <= _GLANCE if path.exists() else not is_hub_id(source)
+    if quick:
         load_groups(source, "prompts" if entry.rollouts is not None else entry.data)
 
 

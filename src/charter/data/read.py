@@ -50,7 +50,7 @@ def read_rows(source: Source, *, split: str = "train", on_bad: OnBad = "error") 
             read_saved(path, split, collector)
         elif path.exists():
             _reader_of(path)(path, collector)
-        elif isinstance(source, str) and _is_hub_id(source):
+        elif isinstance(source, str) and is_hub_id(source):
             read_hub(source, split, collector)
         else:
             raise _missing(path)
@@ -71,7 +71,7 @@ def _reader_of(path: Path) -> Callable[[Path, Collector], None]:
     return reader
 
 
-def _is_hub_id(source: str) -> bool:
+def is_hub_id(source: str) -> bool:
     """Whether a name that is no existing path may be asked for on the hub."""
     looks_like_path = Path(source).suffix.lower() in _READERS or Path(source).parent.is_dir()
     return _HUB_ID.fullmatch(source) is not None and not looks_like_path

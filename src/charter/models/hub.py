@@ -30,16 +30,19 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
         EnvironmentFault: it cannot be fetched.
     """
     name = os.fspath(name_or_path)
-    if name in NAMED:
-        return named_folder(name)
-    if _is_name(name) and (cache.models() / name / "config.json").exists():
-        return cache.models() / name
-    path = Path(name).expanduser()
-    if path.exists():
-        return _local(path)
-    if _HUB_ID.fullmatch(name):
-        return _snapshot(name)
-    raise _unknown(name)
+    here = _here(name)
+    if here is not None:
+        return here
+    return named_folder(name) if name in NAMED else _snapshot(name)
+
+
+def check_name(name_or_path: str | os.PathLike[str]) -> None:
+    """Raise what :func:`resolve` would, as far as that can be told without fetching anything.
+
+    Raises:
+        UserError: nothing of that name.
+    """
+    _here(os.fspath(name_or_path))
 
 
 def pull(name: str = DEFAULT) -> Path:
@@ -70,6 +73,20 @@ def is_model_folder(path: Path) -> bool:
 
 
 # -- paths and hub ids -------------------------------------------------------
+
+
+def _here(name: str) -> Path | None:
+    """The folder of a model that lies here; None = a named model or a hub id: it may have to be fetched."""
+    if name in NAMED:
+        return None
+    if _is_name(name) and (cache.models() / name / "config.json").exists():
+        return cache.models() / name
+    path = Path(name).expanduser()
+    if path.exists():
+        return _local(path)
+    if _HUB_ID.fullmatch(name):
+        return None
+    raise _unknown(name)
 
 
 def _local(path: Path) -> Path:
