@@ -54,6 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     found = tmp_path_factory.mktemp("evaluate")
     save_tiny(str(found / "tiny"), max_position_embeddings=4096)
+    (found / "broken").mkdir()
+    (found / "broken" / "config.json").write_text("{}", "utf-8")  # has a model's look, and cannot be loaded
     (found / "small.constitution.md").write_text(LAW, "utf-8")
     rows = [{"id": f"p{i}", "prompt": [{"role": "user", "content": f"Question {i}?"}]} for i in range(12)]
     (found / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
@@ -198,6 +200,7 @@ def test_a_plan_runs_nothing(folder: Path, fake: FakeEndpoint) -> None:
         (["--since", "{none}"], "no such report"),
         (["--since", "{card}"], "not a report"),
         (["--run", "{none}"], "no such run directory"),
+        (["--against", "{none}"], "no such folder"),
     ],
 )
 def test_mistakes_are_found_before_the_model(
@@ -212,7 +215,7 @@ def test_mistakes_are_found_before_the_model(
         "tiny": folder / "tiny",
     }
     found = charter(
-        folder, *(one.format(**places) for one in more), model="tiny" if "{tiny}" in more else "absent"
+        folder, *(one.format(**places) for one in more), model="tiny" if "{tiny}" in more else "broken"
     )
     assert isinstance(found.exception, CharterError), found.output
     assert words in str(found.exception)
@@ -236,7 +239,7 @@ def test_too_few_judges_are_refused_before_a_model_loads_or_a_judge_is_paid(
     folder: Path, fake: FakeEndpoint
 ) -> None:
     asked = len(fake.requests)
-    found = panel(folder, "--judge", spec(fake), model="absent")
+    found = panel(folder, "--judge", spec(fake), model="broken")
     assert isinstance(found.exception, CharterError)
     assert "wants a panel of 2 judges, and 1 is named" in str(found.exception)
     assert "--judge A --judge B" in str(found.exception) and "panel_min" in str(found.exception)

@@ -27,15 +27,15 @@ def test_list_names_every_probe():
     ("arguments", "said"),
     [
         ([], "no model is named"),
-        (["no-such-model", "--probes", "flap"], "did you mean 'flip'"),
-        (["no-such-model", "--probes", "injection"], "--reward"),
+        (["smollm2-135m", "--probes", "flap"], "did you mean 'flip'"),
+        (["smollm2-135m", "--probes", "injection"], "--reward"),
         (
-            ["no-such-model", "--probes", "flip", "--heldout", "length:max=9"],
+            ["smollm2-135m", "--probes", "flip", "--heldout", "length:max=9"],
             "no effect without the probe best-of-n",
         ),
-        (["no-such-model", "--probes", "flip", "--data", "p.jsonl"], "no effect"),
-        (["no-such-model", "--reward", "lenght:max=9"], "length"),
-        (["no-such-model", "--probes", ","], "no probe is named"),
+        (["smollm2-135m", "--probes", "flip", "--data", "p.jsonl"], "no effect"),
+        (["smollm2-135m", "--reward", "lenght:max=9"], "length"),
+        (["smollm2-135m", "--probes", ","], "no probe is named"),
     ],
 )
 def test_mistakes_are_found_before_a_model_loads(arguments, said):

@@ -74,7 +74,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def charter(*arguments: str) -> Any:
     given = [
         "revise",
-        "some-model",
+        "some/model",
         "--constitution",
         "c.constitution.md",
         "--prompts",

@@ -407,7 +407,7 @@ def test_command(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
     found = run()
     monkeypatch.setattr(module, "alignment_tax", lambda *_a, **_k: found)
-    args = ["tax", "aligned", "--against", "base"]
+    args = ["tax", "my/aligned", "--against", "my/base"]
     result = CliRunner().invoke(app, args)
     assert result.exit_code == 1 and "legs" in result.output and "fell" in result.output
     result = CliRunner().invoke(app, [*args, "--json", "--output", str(tmp_path)])

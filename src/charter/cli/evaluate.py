@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charter.cli.model_name import known_model
+from charter.cli.model_name import known_models
 
 if TYPE_CHECKING:
     from charter.evaluation.rates.planning import EvaluationPlan
@@ -27,16 +27,12 @@ _RUN = "The run directory, or the data file, the model was trained with: for att
 
 
 def evaluate_command(
-    model: Annotated[
-        str, typer.Argument(help="Known name, hub id, folder or run directory.", callback=known_model)
-    ],
+    model: Annotated[str, typer.Argument(help="Known name, hub id, folder or run directory.")],
     constitution: Annotated[Path, typer.Option("--constitution", help="The constitution file.")],
     prompts: Annotated[
         Path | None, typer.Option("--prompts", help="Held-out prompts; the constitution's tests by default.")
     ] = None,
-    against: Annotated[
-        str | None, typer.Option("--against", help="The model before alignment.", callback=known_model)
-    ] = None,
+    against: Annotated[str | None, typer.Option("--against", help="The model before alignment.")] = None,
     num_generations: Annotated[int, typer.Option(min=1, help="Answers per prompt.")] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 = greedy.")] = 0.0,
     max_completion_length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 256,
@@ -75,6 +71,8 @@ def evaluate_command(
     from charter.constitution import Constitution
 
     law = Constitution.load(constitution)
+    if not plan:  # which may be made before the model is
+        known_models([model] if against is None else [model, against])
     from charter.pipeline.evaluate_options import EvaluateOptions
     from charter.pipeline.kept_place import kept_place
     from charter.pipeline.measuring import ready_for

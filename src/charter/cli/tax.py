@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from charter.cli.model_name import known_model
+from charter.cli.model_name import known_models
 
 _TASKS = (
     "Commas between: arithmetic, equations, spelling, letters, sorting, legs (all by default), or families."
@@ -17,14 +17,9 @@ _TASKS = (
 
 def tax_command(
     model: Annotated[
-        str,
-        typer.Argument(
-            help="The aligned model: known name, hub id, folder or run directory.", callback=known_model
-        ),
+        str, typer.Argument(help="The aligned model: known name, hub id, folder or run directory.")
     ],
-    against: Annotated[
-        str, typer.Option("--against", help="The model before alignment.", callback=known_model)
-    ],
+    against: Annotated[str, typer.Option("--against", help="The model before alignment.")],
     tasks: Annotated[str | None, typer.Option("--tasks", help=_TASKS)] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="Items of each task.")] = 100,
     num_generations: Annotated[int, typer.Option(min=1, help="Answers to each item.")] = 1,
@@ -57,6 +52,7 @@ def tax_command(
     if plan:
         _print_plan(names, n, num_generations, max_completion_length, seed)
         return
+    known_models([model, against])
     text = ""
     if unrelated is not None:
         if not unrelated.is_file():
