@@ -49,7 +49,7 @@ def test_the_scorer_makes_the_task_again_with_its_options() -> None:
 
 
 @needs_it
-@pytest.mark.parametrize("instruction", ["none", "answer"])
+@pytest.mark.parametrize("instruction", ["none", "answer", "think"])
 def test_solved_examples_come_first_and_are_the_same_for_every_seed(instruction: str) -> None:
     spec = f"reasoning-gym:chain_sum?size=4&seed=3&shots=2&instruction={instruction}"
     one, *_ = reasoning_gym_prompts(spec)
@@ -61,7 +61,9 @@ def test_solved_examples_come_first_and_are_the_same_for_every_seed(instruction:
     assert turns[-1:] == plain.samples[0].context.content
     assert one.meta == plain.meta
     said = turns[1].content
-    assert isinstance(said, str) and said.startswith("<answer>") is (instruction == "answer")
+    assert isinstance(said, str)
+    opening = {"none": "", "answer": "<answer>", "think": "<think>"}[instruction]
+    assert said.startswith(opening) and ("<" in said) is (opening != "")
     from charter.environments.tasks import EXAMPLES_SEED
 
     examples = reasoning_gym_prompts(f"reasoning-gym:chain_sum?size=2&seed={EXAMPLES_SEED}")
@@ -84,7 +86,6 @@ def test_a_task_that_is_shown_solved_is_not_asked() -> None:
     ("options", "words"),
     [
         ("chain_sum?shots=-1", "shots is a whole number"),
-        ("chain_sum?shots=2&instruction=think", "no thoughts to show"),
         ("gcd?min_value=1&max_value=2&min_numbers=2&max_numbers=2&shots=9", r"only \d different questions"),
     ],
 )

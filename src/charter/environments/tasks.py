@@ -70,7 +70,7 @@ def reasoning_gym_prompts(spec: str) -> list[Group]:
     answer) and ``entry`` (the whole task as JSON). Beside the task family's own options there are
     ``size`` (500), ``seed`` (0), ``instruction`` (see :data:`INSTRUCTIONS`) and ``shots`` (0): so many solved
     tasks of the family are shown before the question, as turns. They are the same for every prompt and seed;
-    a task that is one of them is left out.
+    a task that is one of them is left out. Under ``instruction=think`` their thoughts repeat the question.
 
     Raises:
         ConfigError: no such tasks, an unknown option, or a value the family refuses.
@@ -128,6 +128,13 @@ class _Asked:
         said = INSTRUCTIONS[self.instruction]
         return f"{entry['question']}\n\n{said}" if said else str(entry["question"])
 
+    def solution(self, entry: Mapping[str, Any]) -> str:
+        """The assistant in a solved example. No family writes thoughts: they repeat the question."""
+        if self.instruction == "none":
+            return str(entry["answer"])
+        thoughts = f"<think>{entry['question'].strip()}</think>\n" if self.instruction == "think" else ""
+        return f"{thoughts}<answer>{entry['answer']}</answer>"
+
 
 def _parsed(spec: str) -> _Asked:
     name, _, query = spec.removeprefix(SCHEME).partition("?")
@@ -158,12 +165,6 @@ def _parsed(spec: str) -> _Asked:
                 f"{key} is a whole number of at least {least}, not {options[key]!r}", where=spec
             )
     shots = options.pop("shots")
-    if shots and instruction == "think":
-        raise ConfigError(
-            "solved examples have no thoughts to show",
-            where=spec,
-            fix="leave out shots, or take instruction=answer",
-        )
     return _Asked(name, options, instruction, shots)
 
 
@@ -180,9 +181,7 @@ def _examples(asked: _Asked, spec: str) -> tuple[Message, ...]:
             raise ConfigError(
                 f"{asked.name} has no written answers to show", where=spec, fix="leave out shots"
             )
-        answer = str(entry["answer"])
-        tagged = f"<answer>{answer}</answer>" if asked.instruction == "answer" else answer
-        solved.setdefault(asked.question(entry), tagged)
+        solved.setdefault(asked.question(entry), asked.solution(entry))
         if len(solved) == asked.shots:
             break
     if len(solved) < asked.shots:
