@@ -107,7 +107,9 @@ def _frontier(study: Study) -> str:
     if study.best:
         best = _p(f"""Best of n, from {BASE_GENERATIONS} completions of the base model to each held-out
         opening and seed: the reward chooses, and the KL is at most log n - (n - 1) / n. Nothing is
-        trained, and each answer costs n completions, now and whenever one is wanted.""")
+        trained, and each answer costs n completions, now and whenever one is wanted. Curves begin higher, at
+        what the base model's one completion each scored with the random numbers that all of them share
+        ({_starts(study)}).""")
     return _joined(
         "## Reward against KL",
         study.frontier_table(),
@@ -119,6 +121,12 @@ def _frontier(study: Study) -> str:
         study.answers(),
         _alarms(study),
     )
+
+
+def _starts(study: Study) -> str:
+    """Where the curves begin; settings of fewer seeds begin elsewhere."""
+    full = [s for s in study.part("frontier") if s["seeds"] == study.args.seeds]
+    return ", ".join(sorted({f"{s['points'][0]['reward'][0]:.2f}" for s in full})) or "not all measured"
 
 
 def _alarms(study: Study) -> str:
