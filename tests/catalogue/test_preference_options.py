@@ -163,11 +163,11 @@ def test_lists_are_flags_given_several_times(monkeypatch: pytest.MonkeyPatch) ->
         raise SystemExit(0)
 
     monkeypatch.setattr("charter.api.train", train)
-    words = "dpo --data x.jsonl --loss-type sigmoid --loss-type sft --loss-weights 1 --loss-weights 0.5"
+    words = "dpo --data some/data --loss-type sigmoid --loss-type sft --loss-weights 1 --loss-weights 0.5"
     CliRunner().invoke(TrainGroup(), words.split())
     assert seen["loss_type"] == ["sigmoid", "sft"] and seen["loss_weights"] == [1.0, 0.5]
     seen.clear()
-    CliRunner().invoke(TrainGroup(), ["dpo", "--data", "x.jsonl", "--loss-type", "hinge"])
+    CliRunner().invoke(TrainGroup(), ["dpo", "--data", "some/data", "--loss-type", "hinge"])
     assert seen["loss_type"] == ["hinge"]
-    refused = CliRunner().invoke(TrainGroup(), ["dpo", "--data", "x.jsonl", "--loss-type", "hindge"])
+    refused = CliRunner().invoke(TrainGroup(), ["dpo", "--data", "some/data", "--loss-type", "hindge"])
     assert refused.exit_code == 2 and "hinge" in refused.output

@@ -86,7 +86,7 @@ def test_train_with_flags_and_an_own_loss(tmp_path: Path, tiny: str) -> None:
         (["check", "{missing}"], "no such file"),
         (["report", "{missing}"], "no such run directory"),
         (["evaluate", "smollm2-135m", "--constitution", "{missing}"], "no such file"),
-        (["evaluate", "smollm", "--constitution", "{missing}"], "did you mean 'smollm2-135m'"),
+        (["evaluate", "smollm", "--constitution", "small"], "did you mean 'smollm2-135m'"),
         (["train", "dpo", "--data", "{data}", "--model", "no-such-model"], "no-such-model"),
         (["pass-at-k", "no-such-model", "--data", "{data}"], "no-such-model"),
         (["probe", "no-such-model"], "no-such-model"),
