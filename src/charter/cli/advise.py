@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charter.cli.model_name import known_model
+
 if TYPE_CHECKING:
     from charter.data.advise import Advised
 
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
 def advise_command(
     data: Annotated[str, typer.Argument(help="Training data: a file, a hub id, or reasoning-gym:TASK.")],
     model: Annotated[
-        str | None, typer.Option("--model", help="Compare the chosen answers with this model's own.")
+        str | None,
+        typer.Option(
+            "--model", help="Compare the chosen answers with this model's own.", callback=known_model
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
