@@ -50,14 +50,14 @@ class Settings:
 
     model: str
     output_dir: Path
-    problems: int = 60
+    problems: int = 240
     solutions: int = 4
     continuations: int = 4
-    heldout: int = 60
+    heldout: int = 120
     n: int = 16
     max_completion_length: int = 32
     temperature: float = 0.7
-    max_steps: int = 60
+    max_steps: int = 240
     bf16: bool = True
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from watchdog_runs import FAULTS, HELD_OUT_EVERY, ONSET, Row, broken, healthy, often_cut
+from watchdog_runs import FAULTS, HELD_OUT_EVERY, ONSET, Row, broken, healthy, often_cut, soon_learnt
 
 from charter.catalogue import lookup
 from charter.data.formats import load_groups
@@ -88,6 +88,39 @@ def test_a_base_model_whose_completions_are_cut_from_the_start_is_left_alone(gro
         assert all(one.stop is None for one in watch(dog, often_cut(seed, groups=groups)))
         warned += bool(alarms(dog))
     assert warned <= (0 if groups == 16 else 3)
+
+
+def test_entropy_that_buys_reward_is_warned_of_and_not_ended() -> None:
+    """What is learned leaves nothing to vary; a run that is ended there would lose what it learned."""
+    only = [signal for signal in SIGNALS if signal.name == "entropy_collapse"]
+    warned = kept = 0
+    for seed in range(100):
+        dog = Watchdog(only)
+        found = watch(dog, soon_learnt(seed))
+        assert len(found) == 60
+        kept += any(one.well for one in found[-15:])
+        warned += bool(alarms(dog))
+    assert warned > 80 and kept > 95
+
+
+def test_entropy_that_has_bought_no_reward_ends_the_run() -> None:
+    """Also where the reward rose before the fall, or during it and was lost again."""
+    only = [signal for signal in SIGNALS if signal.name == "entropy_collapse"]
+    for gained in ([0.3] * 60, [0.3] * 20 + [0.6] * 40, [0.3] * 32 + [0.6] * 4 + [0.3] * 24):
+        fall = [1.0] * 30 + [0.02] * 30
+        rows = [CALM | {"reward": r, "entropy": e} for r, e in zip(gained, fall, strict=True)]
+        found = watch(Watchdog(only), rows)
+        assert found[-1].stop is not None and "and reward is" in found[-1].stop.reason
+        assert 30 < len(found) <= 45
+
+
+def test_kl_that_grows_steadily_from_nothing_has_not_leapt() -> None:
+    long = CALM | {"completions/mean_length": 400.0}  # so that no answer is far off by the token
+    rows = [long | {"kl": 0.8 * max(step - 3, 0)} for step in range(40)]
+    assert watch(Watchdog(), rows)[-1].stop is None
+    leapt = [*rows, *(long | {"kl": 90.0} for _ in range(8))]
+    stop = watch(Watchdog(), leapt)[-1].stop
+    assert stop is not None and "kl_surge" in stop.reason
 
 
 @pytest.mark.parametrize("begun", [0.0, 0.1, 0.3, 0.5])

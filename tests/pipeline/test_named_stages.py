@@ -92,6 +92,44 @@ def test_mistakes_are_found_while_reading(folder: Path, stages: tuple[str, ...],
         recipe(folder, *stages)
 
 
+SAMPLE = (
+    '  - sample: {model: "{sft}", prompts: prompts.jsonl, num_generations: 2, max_completion_length: 4}\n'
+)
+
+
+def test_what_a_trained_model_answers_can_be_sampled(folder: Path) -> None:
+    """By the model of the stage that is named, not by the recipe's."""
+    taught = SFT.replace("max_steps: 1", "max_steps: 20, learning_rate: 0.1")
+    done = run_recipe(recipe(folder, taught, SAMPLE), folder / "run")
+    assert done["stages"]["sample"]["samples"] == 2 * len((folder / "prompts.jsonl").read_text().splitlines())
+    plain = run_recipe(recipe(folder, SAMPLE.replace('model: "{sft}", ', "")), folder / "plain")
+    found = [
+        [
+            [sample["completion"]["token_ids"] for sample in json.loads(line)["samples"]]
+            for line in (folder / name / "samples.jsonl").read_text("utf-8").splitlines()
+        ]
+        for name in ("run", "plain")
+    ]
+    assert plain["stages"]["sample"]["samples"] == done["stages"]["sample"]["samples"]
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ((SAMPLE, SFT), r"stage 1 \(sample\)"),
+        ((SAMPLE, SFT), "no train stage 'sft' before this one"),
+        (
+            (REWARD.replace("name: reward", "name: sft").replace('model: "{sft}", ', ""), SAMPLE),
+            "trains a reward model",
+        ),
+    ],
+)
+def test_what_samples_must_be_there(folder: Path, stages: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        recipe(folder, *stages)
+
+
 JUDGE = '  - train: {name: judge, model: "{sft}", algorithm: genrm, data: labelled.jsonl, max_steps: 1}\n'
 
 

@@ -181,15 +181,15 @@ def loaded_groups() -> list[Group]:
 def exact_margin(policy: Policy, row: dict[str, Any]) -> float:
     """From transformers' logits, sample by sample."""
     (group,) = (g for g in loaded_groups() if g.id == row["id"])
-    sums = []
+    means = []
     for sample in policy.template.render(group).samples:
         start = len(sample.context.token_ids)
         ids = torch.tensor([[*sample.context.token_ids, *sample.completion.token_ids]])
         with torch.no_grad():
             logps = policy.model(ids).logits[0, :-1].log_softmax(-1)
         taken = logps.gather(-1, ids[0, 1:, None])[start - 1 :, 0]
-        sums.append(float(taken[torch.tensor(sample.completion.trained)].sum()))
-    return sums[0] - sums[1]
+        means.append(float(taken[torch.tensor(sample.completion.trained)].mean()))
+    return means[0] - means[1]
 
 
 def test_kl_is_measured_in_every_stage(tiny: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ TRAINS: dict[str, list[str]] = {
     "quickstart": ["dpo"],
     "r1-zero": ["grpo"],
     "instructgpt": ["sft", "reward-kwise", "ppo-ptx"],
-    "llama2": ["reward-margin", "reward-margin", "best-of-n", "ppo"],
+    "llama2": ["sft", "reward-margin", "reward-margin", "best-of-n", "ppo"],
     "rs-dpo": ["sft", "reward", "rs-dpo"],
     "sdpo": ["sdpo"],
     "constitutional-ai": ["sft"],

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -282,6 +283,21 @@ def test_dynamic_sampling_gives_up(tiny: str, tmp_path: Path) -> None:
     assert rows[0]["rollouts/prompts_tried"] == 6
     assert rows[0]["frac_reward_zero_std"] == 1.0
     assert len(read_jsonl(tmp_path / "samples.jsonl")) == 8
+
+
+# -- metrics -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_generations", [1, 4])
+def test_the_spread_of_rewards_is_within_groups_or_over_answers(
+    num_generations: int, tiny: str, tmp_path: Path
+) -> None:
+    """A prompt with one answer has no spread of its own, and one of 0 would make any gap look endless."""
+    rows = rows_of(loop_of(tiny, tmp_path, "ppo", num_generations=num_generations, max_steps=1))
+    values = [sum(row["rewards"].values()) for row in read_jsonl(tmp_path / "samples.jsonl")]
+    groups = [values[at : at + num_generations] for at in range(0, len(values), num_generations)]
+    spreads = [stdev(group) for group in groups] if num_generations > 1 else [stdev(values)]
+    assert rows[0]["reward_std"] == pytest.approx(fmean(spreads), rel=1e-4) and min(spreads) > 0
 
 
 # -- the critic ------------------------------------------------------------------------------------

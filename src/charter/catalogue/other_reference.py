@@ -35,7 +35,7 @@ class StepwiseOptions(TrainOptions):
 
     stage_order: Literal["given", "margin"] = "given"
     """``given``: rows as they stand in the file; ``margin``: easy pairs first, by how much likelier the
-    starting policy finds the chosen answer."""
+    starting policy finds a token of the chosen answer."""
 
     @model_validator(mode="after")
     def _merges(self) -> Self:

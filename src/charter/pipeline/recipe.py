@@ -223,7 +223,7 @@ def _check_source(stage: TrainStage, seen: set[str], place: str) -> None:
 
 def _check_order(stages: list[tuple[str, Any]], head: RecipeHead, where: str) -> None:
     """A stage that needs another must come after it."""
-    check_names([(at, stage) for at, (kind, stage) in enumerate(stages, start=1) if kind == "train"], where)
+    check_names(stages, where)
     seen: set[str] = set()
     for number, (kind, stage) in enumerate(stages, start=1):
         place = f"{where}: stage {number} ({kind})"

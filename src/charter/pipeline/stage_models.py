@@ -1,4 +1,4 @@
-"""Models that earlier train stages made, written ``{name}`` in the options of later ones."""
+"""Models that train stages made, written ``{name}`` in the options of later stages."""
 
 from __future__ import annotations
 
@@ -23,26 +23,33 @@ def names_in(value: Any) -> list[str]:
     return [name for text in texts if isinstance(text, str) for name in _PLACE.findall(text)]
 
 
-def check_names(trained: Sequence[tuple[int, Any]], where: str) -> None:
-    """Several train stages have names of their own, and use only models made before them.
+def check_names(stages: Sequence[tuple[str, Any]], where: str) -> None:
+    """Several train stages have names of their own; what uses a model comes after the stage that makes it.
 
     Args:
-        trained: number and options of each train stage, in order.
+        stages: kind and options of each stage, in order.
         where: the recipe.
 
     Raises:
         ConfigError: what does not fit.
     """
     kinds: dict[str, str] = {}
-    for number, stage in trained:
-        place = f"{where}: stage {number} (train)"
-        if len(trained) > 1 and stage.name is None:
+    several = sum(kind == "train" for kind, _ in stages) > 1
+    for number, (kind, stage) in enumerate(stages, start=1):
+        place = f"{where}: stage {number} ({kind})"
+        if kind == "sample":
+            _check_use("model", stage.model, "policy", kinds, place)
+        if kind != "train":
+            continue
+        if several and stage.name is None:
             raise ConfigError(
                 "several train stages need a name each", where=place, fix="add `name: ...` to each of them"
             )
         if stage.name in kinds:
             raise ConfigError(f"the name {stage.name!r} is there twice", where=place)
-        _check_uses(stage, kinds, place)
+        _check_use("model", stage.model, "policy", kinds, place)
+        for key in _REWARDS:
+            _check_use(key, stage.given.get(key), "reward", kinds, place)
         if stage.name is not None and (entry := ENTRIES.get(stage.algorithm)) is not None:
             kinds[stage.name] = _made(entry)
 
@@ -52,21 +59,17 @@ def _made(entry: Entry) -> str:
     return JUDGE if entry.trains == "policy" and kind_of(entry.name) is not None else entry.trains
 
 
-def _check_uses(stage: Any, kinds: Mapping[str, str], place: str) -> None:
-    """Every ``{name}`` is a stage before, and makes the kind of model that is wanted there."""
-    wanted = {"model": "policy"} | dict.fromkeys(_REWARDS, "reward")
-    given = {"model": stage.model, **{key: stage.given.get(key) for key in _REWARDS}}
-    for key, kind in wanted.items():
-        for name in names_in(given[key]):
-            if name not in kinds:
-                raise ConfigError(
-                    f"{key}: no train stage {name!r} before this one; {did_you_mean(name, kinds)}",
-                    where=place,
-                )
-            if kinds[name] != kind and not (kinds[name] == JUDGE and key in ("model", "reward_funcs")):
-                raise ConfigError(
-                    f"{key}: the stage {name!r} trains a {kinds[name]} model, not a {kind} model", where=place
-                )
+def _check_use(key: str, value: Any, kind: str, kinds: Mapping[str, str], place: str) -> None:
+    """Every ``{name}`` in ``value`` is a stage before, and makes the kind of model that is wanted there."""
+    for name in names_in(value):
+        if name not in kinds:
+            raise ConfigError(
+                f"{key}: no train stage {name!r} before this one; {did_you_mean(name, kinds)}", where=place
+            )
+        if kinds[name] != kind and not (kinds[name] == JUDGE and key in ("model", "reward_funcs")):
+            raise ConfigError(
+                f"{key}: the stage {name!r} trains a {kinds[name]} model, not a {kind} model", where=place
+            )
 
 
 def filled(options: TrainOptions, folders: Mapping[str, Path]) -> TrainOptions:

@@ -18,6 +18,8 @@ class SampleStage(Config):
 
     prompts: str
     """File of prompts."""
+    model: str | None = None
+    """The model that answers, such as ``{sft}`` after a train stage of that name; None = the recipe's."""
     num_generations: int = Field(8, ge=1)
     """Completions per prompt."""
     temperature: float = Field(0.8, ge=0)
@@ -139,8 +141,8 @@ class TrainStage(BaseModel):
     algorithm: str
     """Name in ``charter algorithms``."""
     name: str | None = Field(None, pattern=f"^{NAME}$")
-    """What later train stages call the trained model: ``{name}`` in their model, reward_funcs and
-    critic_model. Needed where a recipe trains more than once."""
+    """What later stages call the trained model: ``{name}`` in the model of a sample or train stage, and in
+    reward_funcs and critic_model. Needed where a recipe trains more than once."""
     model: str | None = None
     """The model to start from, such as ``{sft}``; None = the recipe's."""
     data: str | None = None

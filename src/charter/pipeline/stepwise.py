@@ -18,7 +18,7 @@ from typing import Protocol
 from charter.catalogue.other_reference import StepwiseOptions
 from charter.errors import UserError
 from charter.models.policy import Policy
-from charter.models.reference import ReferenceCache
+from charter.models.reference import Floats, ReferenceCache
 from charter.models.save import save_policy
 from charter.progress import progress, say
 from charter.rundir import read_json, read_jsonl, write_json, write_jsonl
@@ -75,18 +75,27 @@ def stage_folder(directory: Path, number: int) -> Path:
 
 
 def margins(policy: Policy, groups: Sequence[Group], directory: Path, tokens: int) -> list[float]:
-    """How much likelier the policy finds the better answer, in nats; a mean over the group's pairs."""
+    """How much likelier a token of the better answer is, in nats; a mean over the group's pairs.
+
+    Whole answers would be sorted by length: of the pairs of ``recipes/sdpo.yaml`` the chosen answer is the
+    shorter one in 71% of the half that sums of log-probs call easy, and in 35% of the other.
+    """
     cache = ReferenceCache(directory, f"order:{policy.digest()}")
     policy.model.eval()
     with progress("difficulty", len(groups)) as advance:
         cache.fill(policy, groups, tokens, advance)
     found = []
     for group in groups:
-        logps = [float(cache.logps([sample]).sum()) for sample in group.samples]
+        logps = [_mean(cache.logps([sample])) for sample in group.samples]
         pairs = [said.target for said in group.judgements if isinstance(said.target, PairTarget)]
         gaps = [logps[pair.better] - logps[pair.worse] for pair in pairs]
         found.append(sum(gaps) / max(len(gaps), 1))
     return found
+
+
+def _mean(logps_N: Floats) -> float:
+    """Of one answer; 0 where nothing of it is scored."""
+    return float(logps_N.sum() / max(len(logps_N), 1))
 
 
 def _parts(

@@ -18,7 +18,8 @@ def rollout_metrics(experience: Experience, names: Sequence[str]) -> dict[str, f
     """Rewards, lengths, endings, entropy and KL of a round.
 
     ``reward`` and ``reward_std`` are of what is trained on, not of greedy samples or opponents.
-    ``reward_std`` is the mean of the groups' deviations. ``entropy`` is the mean of minus the sampler's
+    ``reward_std`` is the mean of the groups' deviations, and the deviation over the round where every prompt
+    has one answer. ``entropy`` is the mean of minus the sampler's
     log-probs of the policy's own samples: an unbiased estimate of the entropy per token where nothing
     cuts the distribution.
     ``kl`` is the mean over samples of the summed log-ratio to the reference, in nats per sequence.
@@ -27,7 +28,7 @@ def rollout_metrics(experience: Experience, names: Sequence[str]) -> dict[str, f
     known_B = reward_B[experience.rewarded() & experience.own_B]
     std_G, zero_G = _group_spread(experience)
     found = {
-        "reward_std": float(std_G.mean()) if len(std_G) else 0.0,
+        "reward_std": float(std_G.mean()) if len(std_G) else _deviation(known_B),
         "frac_reward_zero_std": float(zero_G.double().mean()) if len(zero_G) else 0.0,
         "rewards/missing": float(reward_B.isnan().sum()),
         "completions/mean_length": float(lengths_B.mean()),
@@ -63,6 +64,10 @@ def _group_spread(experience: Experience) -> tuple[Tensor, Tensor]:
             spread.append(own.std())
             same.append(own.max() == own.min())
     return torch.stack(spread) if spread else torch.empty(0), torch.tensor(same)
+
+
+def _deviation(reward_B: Tensor) -> float:
+    return float(reward_B.std()) if len(reward_B) > 1 else 0.0
 
 
 def _repetition(experience: Experience) -> float:

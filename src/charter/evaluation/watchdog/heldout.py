@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import fmean, median
+from statistics import median
 
-from charter.evaluation.watchdog.memory import SMOOTH, Memory, Series
+from charter.evaluation.watchdog.memory import SMOOTH, Memory, Series, neighbour_sigma
 
 HELD_OUT, PROXY = "heldout_reward", "reward"
 
@@ -67,10 +66,5 @@ def _smoothed(values: Sequence[float], place: int) -> float:
 
 
 def _noise(values: Sequence[float]) -> float:
-    """Deviation of the difference of two medians of three readings, each 0.67 of the deviation of one.
-
-    That of one is from the mean distance of neighbours, ``2 sigma / sqrt(pi)`` for normal noise: there
-    are few readings, and a median of so few distances is too often too small.
-    """
-    sigma = fmean(abs(b - a) for a, b in pairwise(values)) * math.sqrt(math.pi) / 2
-    return math.sqrt(2) * 0.67 * sigma
+    """Deviation of the difference of two medians of three readings, each 0.67 of the deviation of one."""
+    return math.sqrt(2) * 0.67 * neighbour_sigma(values)

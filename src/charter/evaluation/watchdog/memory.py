@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 START = 10
@@ -52,9 +52,12 @@ class Series:
         return median(self.first) if len(self.first) == START else None
 
     def before(self, window: int, lag: int) -> list[float] | None:
-        """The ``window`` readings that ended ``lag`` readings ago, once half of them are in."""
+        """The ``window`` readings that ended ``lag`` readings ago, once all of them are in.
+
+        With fewer of them, a metric that grows steadily from nothing looks as if it had leapt.
+        """
         found = self.recent[-(window + lag) : -lag]
-        return found if len(found) >= window / 2 else None
+        return found if len(found) == window else None
 
 
 class Memory:
@@ -92,6 +95,16 @@ class Memory:
 def jitter(values: Sequence[float]) -> float:
     """Robust deviation of one reading from its neighbours, which a trend does not enlarge."""
     return spread(b - a for a, b in pairwise(values)) / math.sqrt(2) if len(values) > 1 else math.inf
+
+
+def neighbour_sigma(values: Sequence[float]) -> float:
+    """Deviation of one reading from the mean distance of neighbours, ``2 sigma / sqrt(pi)`` for normal noise.
+
+    For few readings, where the median of :func:`jitter` is too often too small. A trend hardly enlarges it.
+    """
+    if len(values) < 2:
+        return math.inf
+    return fmean(abs(b - a) for a, b in pairwise(values)) * math.sqrt(math.pi) / 2
 
 
 def spread(values: Iterable[float]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from charter.evaluation.watchdog.garbage import GARBAGE, GarbagePays
 from charter.evaluation.watchdog.heldout import HeldOutFell
+from charter.evaluation.watchdog.in_vain import ShrunkInVain
 from charter.evaluation.watchdog.rules import Above, Below, Grown, Shrunk, Surged
 from charter.evaluation.watchdog.signal import Signal
 
@@ -16,7 +17,7 @@ KL_PER_TOKEN = "kl per token"
 
 SIGNALS: tuple[Signal, ...] = (
     Signal("entropy_collapse", "warn", Shrunk(ENTROPY, 0.35, least=0.05)),
-    Signal("entropy_collapse", "pause", Shrunk(ENTROPY, 0.15, least=0.05)),
+    Signal("entropy_collapse", "pause", ShrunkInVain(ENTROPY, 0.15, least=0.05)),
     Signal("entropy_explosion", "warn", Grown(ENTROPY, 1.5, by=0.5)),
     Signal("entropy_explosion", "pause", Grown(ENTROPY, 2.0, by=1.0)),
     Signal("length_collapse", "warn", Shrunk(LENGTH, 0.4, least=4)),

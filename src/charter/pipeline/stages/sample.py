@@ -14,6 +14,7 @@ from charter.engines.sample import sample_prompts
 from charter.interrupt import current
 from charter.models.policy import Policy
 from charter.pipeline.stage import Context
+from charter.pipeline.stage_models import source
 from charter.pipeline.stage_options import SampleStage
 from charter.progress import progress
 from charter.records import group_to_json, read_groups
@@ -28,7 +29,7 @@ _CHUNK = 64
 def run(context: Context, options: SampleStage) -> dict[str, Any]:
     """See :class:`charter.pipeline.stage.StageRunner`."""
     path = context.directory / FILE
-    policy = context.policy()
+    policy = context.policy(options.model and source(options.model, context.folders))
     loaded = load_groups(str(context.recipe.file(options.prompts)), "prompts")
     prompts = prepare(loaded, policy.template).groups
     done = {group.id for group in read_groups(path)}
