@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import charter
 from charter.constitution import Constitution
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import CharterError, Interrupted
@@ -187,3 +188,35 @@ def test_mistakes_are_found_before_a_model_loads(recipe: Path, stage: str, words
     )
     with pytest.raises(CharterError, match=words):
         preflight(Recipe.load(recipe))
+
+
+def test_before_is_the_recipes_model_also_where_training_merged_an_adapter(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """sDPO's last adapter lies on what its first stage made; evidence is of the whole training."""
+    written, found = recipe.read_text("utf-8"), {}
+    for algorithm in ("dpo", "sdpo"):
+        change = written.replace("algorithm: dpo,", f"algorithm: {algorithm}, beta: 0.1,")
+        recipe.write_text(change.replace("learning_rate: 1.0e-3", "learning_rate: 0.05"), "utf-8")
+        run_recipe(Recipe.load(recipe), recipe.parent / algorithm)
+        folder = recipe.parent / algorithm / "stages" / "5-evaluate"
+        found[algorithm] = [
+            [
+                [sample["completion"]["token_ids"] for sample in row["samples"]]
+                for row in read_jsonl(folder / f"{name}.jsonl")
+            ]
+            for name in ("base_answers", "answers")
+        ]
+    assert (recipe.parent / "sdpo" / "model" / "base").is_dir()
+    assert found["sdpo"][0] == found["dpo"][0] != found["sdpo"][1]
+    capsys.readouterr()
+    for algorithm, told in (("dpo", False), ("sdpo", True)):
+        charter.evaluate(
+            recipe.parent / algorithm / "model",
+            recipe.parent / "house.constitution.md",
+            prompts=str(recipe.parent / "heldout.jsonl"),
+            max_completion_length=4,
+        )
+        assert (
+            "before: the model under this adapter, which was trained too" in capsys.readouterr().err
+        ) is told

@@ -18,6 +18,7 @@ from charter.evaluation.keep import Keep
 from charter.evaluation.rates.adherence import Criteria
 from charter.evaluation.rates.planning import EvaluationPlan
 from charter.models.pairing import Reference
+from charter.models.save import BASE
 from charter.pipeline.evaluate_options import EvaluateOptions
 from charter.pipeline.evaluating import Given, in_question, open_given, plan_of
 from charter.pipeline.evaluation_files import write_evaluation
@@ -160,7 +161,11 @@ def _reference(policy: Policy, ready: Ready, bare: bool) -> Reference | None:
         return _other_model(against, policy)
     if ready.around is not None:
         return None if bare else Reference(policy.model)
-    return Reference(None) if policy.has_adapter else None
+    if not policy.has_adapter:
+        return None
+    if (policy.path / BASE).exists():
+        say("before: the model under this adapter, which was trained too; against names another")
+    return Reference(None)
 
 
 def _other_model(model: Policy | str, policy: Policy) -> Reference:

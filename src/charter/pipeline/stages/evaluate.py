@@ -14,6 +14,7 @@ from charter.evaluation.rates.adherence import Criteria
 from charter.evaluation.rates.table import print_table
 from charter.models.load import load
 from charter.models.pairing import Reference
+from charter.models.save import BASE
 from charter.pipeline.evaluation_files import EVALUATION, write_found
 from charter.pipeline.stage import Context
 from charter.pipeline.stage_options import EvaluateStage
@@ -32,8 +33,10 @@ def run(context: Context, options: EvaluateStage) -> dict[str, Any]:
     policy = context.policy() if trained is None else load(str(trained / "model"), bf16=recipe.head.bf16)
     reference = None
     if trained is not None:
-        # An adapter trained on an earlier stage's model lies on that model, not on the recipe's.
-        own = policy.has_adapter and not recipe.starts_from_a_stage()
+        # An adapter trained on an earlier stage's model, or by a method that merges one on the way, lies on
+        # that model, not on the recipe's.
+        under = recipe.starts_from_a_stage() or (trained / "model" / BASE).exists()
+        own = policy.has_adapter and not under
         reference = Reference(None) if own else Reference(context.policy().model)
     loaded = load_groups(str(recipe.file(options.prompts)), "prompts")
     prompts = prepare(loaded, policy.template).groups
