@@ -23,6 +23,11 @@ EVERY = 10
 class Judges(Protocol):
     """Rewards rollouts; see :class:`charter.training.round.Rewards`."""
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the rewards."""
+        ...
+
     def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         """Everything said about each group's samples."""
         ...
@@ -31,9 +36,13 @@ class Judges(Protocol):
         """One reward for each sample of groups that were judged; NaN = missing."""
         ...
 
+    def table(self, groups: Sequence[Group]) -> list[list[list[float]]]:
+        """For each group and sample, the value of each named reward; NaN = missing."""
+        ...
+
 
 class HeldOutReward:
-    """Mean reward of one sampled completion of each held-out prompt.
+    """Mean reward of one sampled completion of each held-out prompt, and of several rewards each by its name.
 
     The same random numbers every time, so that two measurements differ by the policy alone.
 
@@ -77,13 +86,23 @@ class HeldOutReward:
         if not values:
             return HookResult({"heldout_reward/missing": float(len(groups))})
         error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-        return HookResult(
-            {
-                "heldout_reward": statistics.fmean(values),
-                "heldout_reward_stderr": error,
-                "heldout_reward/missing": float(len(groups) - len(values)),
-            }
-        )
+        found = {
+            "heldout_reward": statistics.fmean(values),
+            "heldout_reward_stderr": error,
+            "heldout_reward/missing": float(len(groups) - len(values)),
+        }
+        return HookResult(found | self._by_name(judged))
+
+    def _by_name(self, judged: Sequence[Group]) -> dict[str, float]:
+        """The mean of each of several rewards; one alone is the whole."""
+        if len(self.rewards.names) < 2:
+            return {}
+        columns = zip(*(row for (row,) in self.rewards.table(judged)), strict=True)
+        found = {}
+        for name, column in zip(self.rewards.names, columns, strict=True):
+            if known := [value for value in column if not math.isnan(value)]:
+                found[f"heldout_rewards/{name}/mean"] = statistics.fmean(known)
+        return found
 
     def state(self) -> Any:
         """Nothing: every measurement is a function of the weights."""
