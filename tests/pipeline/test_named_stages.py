@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charter.errors import ConfigError
+from charter.errors import CharterError, ConfigError
 from charter.models.load import load
 from charter.pipeline.preflight import preflight
 from charter.pipeline.recipe import Recipe
@@ -139,6 +139,18 @@ def test_a_judge_whose_verdicts_are_words_is_a_reward_and_a_policy(folder: Path)
     assert len(parsed.stages) == 5
     with pytest.raises(ConfigError, match="critic_model: the stage 'judge' trains a judge model"):
         recipe(folder, SFT, JUDGE, PPO.replace("{reward}", "{judge}"))
+
+
+@pytest.mark.parametrize("stage", [SAMPLE, SFT.replace("name: sft", "name: sft, model: other")])
+def test_a_model_that_is_nowhere_is_found_before_anything_runs(folder: Path, stage: str) -> None:
+    """A folder beside the recipe is one of its models too."""
+    with pytest.raises(CharterError, match="other") as caught:
+        preflight(recipe(folder, stage.replace("{sft}", "other")))
+    kind = "sample" if stage is SAMPLE else "train"
+    assert caught.value.__notes__ == [f"in stage 1 ({kind}): model"]
+    save_tiny(str(folder / "other"))
+    parsed = recipe(folder, stage.replace("{sft}", "other"))
+    assert preflight(parsed) and run_recipe(parsed, folder / "run")["exit_code"] == 0
 
 
 def test_other_rewards_beside_a_model_of_the_recipe_are_checked(folder: Path) -> None:

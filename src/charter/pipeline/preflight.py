@@ -9,14 +9,15 @@ from typing import Any
 
 from charter.constitution import Constitution
 from charter.data.formats import load_groups
-from charter.errors import ConfigError
+from charter.errors import CharterError, ConfigError
 from charter.feedback.revising.draw import usable
 from charter.feedback.revising.rule_critic import RULES, RuleCritic
 from charter.feedback.rules.constitution import ConstitutionFeedback, tags_of
 from charter.models.check import check_checkpoint
-from charter.models.hub import is_hub_id
+from charter.models.hub import is_hub_id, resolve
 from charter.models.named import NAMED
 from charter.pipeline.recipe import Recipe
+from charter.pipeline.stage_models import names_in
 from charter.types import Group
 
 
@@ -52,7 +53,7 @@ def preflight(recipe: Recipe) -> dict[str, Any]:
         if kind == "train":
             _check_train(recipe, number, stage, found)
     _check_overlap(recipe, found)
-    _check_model(recipe)
+    _check_models(recipe)
     return found
 
 
@@ -190,11 +191,18 @@ def _refuse_shared(shared: set[str], where: str) -> None:
         )
 
 
-def _check_model(recipe: Recipe) -> None:
-    """A local checkpoint is checked now; a known name or hub id is fetched when it is needed."""
-    name = recipe.model_source()
-    if name in NAMED or is_hub_id(name):
-        return
-    from charter.models.hub import resolve
+def _check_models(recipe: Recipe) -> None:
+    """Local checkpoints are checked now; a known name or hub id is fetched when it is needed."""
+    _check_model(recipe.model_source())
+    for number, (kind, stage) in enumerate(recipe.stages, start=1):
+        if kind in ("sample", "train") and stage.model is not None and not names_in(stage.model):
+            try:
+                _check_model(recipe.model_source(stage.model))
+            except CharterError as error:
+                error.add_note(f"in stage {number} ({kind}): model")
+                raise
 
-    check_checkpoint(resolve(name))
+
+def _check_model(name: str) -> None:
+    if name not in NAMED and not is_hub_id(name):
+        check_checkpoint(resolve(name))

@@ -118,10 +118,12 @@ class Recipe:
         """Whether some stage trains on from a model that an earlier one made."""
         return any(kind == "train" and stage.model is not None for kind, stage in self.stages)
 
-    def model_source(self) -> str:
-        """What to load: a folder beside the recipe, or a name."""
-        beside = self.file(self.head.model)
-        return str(beside) if (beside / "config.json").exists() else self.head.model
+    def model_source(self, name: str | None = None) -> str:
+        """What to load for a model written in the recipe (None = its own): a folder beside it, or a name."""
+        written = name or self.head.model
+        beside = self.file(written)
+        there = any((beside / file).exists() for file in ("config.json", "adapter_config.json"))
+        return str(beside) if there else written
 
 
 def train_options(algorithm: str, given: Mapping[str, Any], where: str) -> TrainOptions:

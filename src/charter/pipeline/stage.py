@@ -56,7 +56,7 @@ class Context:
         """``model``, a folder or a name; None = the recipe's model, as it was before training."""
         from charter.models.load import load
 
-        return load(model or self.recipe.model_source(), bf16=self.recipe.head.bf16)
+        return load(self.recipe.model_source(model), bf16=self.recipe.head.bf16)
 
     def finish(self, summary: Mapping[str, Any]) -> dict[str, Any]:
         """Write what the stage found; it is done from here on."""
