@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
-from charter.evaluation.watchdog.memory import SMOOTH, Memory, Series, neighbour_sigma
+from charter.evaluation.watchdog.memory import SMOOTH, Memory, Series, neighbour_sigma, smoothed
 
 HELD_OUT, PROXY = "heldout_reward", "reward"
 
@@ -39,10 +38,10 @@ class HeldOutFell:
         if gold is None or proxy is None or len(gold.recent) < FEWEST:
             return None
         gold_now, proxy_now, best = gold.now, proxy.now, _best(gold)
-        if proxy_now < _smoothed(proxy.recent, best) - _noise(proxy.recent):
+        if proxy_now < smoothed(proxy.recent, best) - _noise(proxy.recent):
             return 0.0
         noise = max(_noise(gold.recent), _FLOOR * (max(gold.recent) - min(gold.recent)))
-        fall = _smoothed(gold.recent, best) - gold_now
+        fall = smoothed(gold.recent, best) - gold_now
         return fall / (self.z * noise) if noise > 0 else 0.0
 
     def words(self, memory: Memory) -> str:
@@ -50,19 +49,15 @@ class HeldOutFell:
         gold, proxy = memory.series[HELD_OUT], memory.series[PROXY_THEN]
         best = _best(gold)
         return (
-            f"the held-out reward fell from {_smoothed(gold.recent, best):.3g} to {gold.now:.3g} while the "
-            f"reward trained on went from {_smoothed(proxy.recent, best):.3g} to {proxy.now:.3g}"
+            f"the held-out reward fell from {smoothed(gold.recent, best):.3g} to {gold.now:.3g} while the "
+            f"reward trained on went from {smoothed(proxy.recent, best):.3g} to {proxy.now:.3g}"
         )
 
 
 def _best(series: Series) -> int:
     """Where the smoothed series was highest."""
     places = range(SMOOTH - 1, len(series.recent))
-    return max(places, key=lambda place: _smoothed(series.recent, place))
-
-
-def _smoothed(values: Sequence[float], place: int) -> float:
-    return median(values[place - SMOOTH + 1 : place + 1])
+    return max(places, key=lambda place: smoothed(series.recent, place))
 
 
 def _noise(values: Sequence[float]) -> float:

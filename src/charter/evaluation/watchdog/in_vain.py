@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean
 
 from charter.evaluation.watchdog.heldout import PROXY
-from charter.evaluation.watchdog.memory import SMOOTH, Memory, Series, neighbour_sigma
+from charter.evaluation.watchdog.memory import SMOOTH, Memory, Series, neighbour_sigma, smoothed
 from charter.evaluation.watchdog.rules import Shrunk
 
 READINGS = 5
@@ -76,9 +75,5 @@ def _before_and_now(falling: Series, reward: Series) -> tuple[float, float]:
 def _since_calm(series: Series) -> int:
     """For how many readings the metric has been under :data:`CALM_SHARE` of its beginning."""
     values, limit = series.recent, CALM_SHARE * (series.start or 0.0)
-    calm = [place for place in range(SMOOTH, len(values) + 1) if _smoothed(values, place) >= limit]
-    return len(values) - (calm[-1] if calm else 0)
-
-
-def _smoothed(values: Sequence[float], end: int) -> float:
-    return median(values[end - SMOOTH : end])
+    calm = [place for place in range(SMOOTH - 1, len(values)) if smoothed(values, place) >= limit]
+    return len(values) - 1 - (calm[-1] if calm else -1)

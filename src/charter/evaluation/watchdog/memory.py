@@ -92,6 +92,11 @@ class Memory:
             series.count = int(saved["count"])
 
 
+def smoothed(values: Sequence[float], place: int) -> float:
+    """Median of the :data:`SMOOTH` values that end at ``place``."""
+    return median(values[place - SMOOTH + 1 : place + 1])
+
+
 def jitter(values: Sequence[float]) -> float:
     """Robust deviation of one reading from its neighbours, which a trend does not enlarge."""
     return spread(b - a for a, b in pairwise(values)) / math.sqrt(2) if len(values) > 1 else math.inf
